@@ -1,0 +1,56 @@
+# Every target sets itself up: a .venv with the pinned dependencies, and warmup in it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: help demo test lint unit lab properties bench lock clean
+
+help:  ## what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml tests/requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: python3 is missing; apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: warmup needs Python 3.11 or newer; make PYTHON=python3.11 …"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: venv is missing; apt-get install python3-venv"; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt 2> >(grep -v '^WARNING: Location' >&2)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . 2> >(grep -v '^WARNING: Location' >&2)
+	@touch $@
+
+demo: $(STAMP)  ## 21 days of warming against the embedded sandbox, in about a minute and a half
+	@$(BIN)/warmup demo
+
+test: $(STAMP)  ## the gate and all tests; as root it installs the mail lab's Debian packages
+	@bash tests/lab/packages.sh
+	@$(MAKE) --no-print-directory lint
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/pytest
+
+lint: $(STAMP)  ## ruff, mypy, the floors of the house
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+unit: $(STAMP)  ## the tests that need no Debian packages
+	@$(BIN)/pytest -m "not lab"
+
+lab: $(STAMP)  ## the tests against real Postfix, Dovecot and Rspamd
+	@bash tests/lab/packages.sh
+	@$(BIN)/pytest -m lab
+
+properties: $(STAMP)  ## the properties of the core with 10,000 examples each
+	@HYPOTHESIS_PROFILE=properties $(BIN)/pytest tests/policy tests/mail
+
+bench: $(STAMP)  ## speed and memory, as figures and ratios in one run
+	@$(BIN)/python -m tests.bench
+
+lock: $(STAMP)  ## pin the dependencies again
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group test -o tests/requirements.txt
+
+clean:  ## remove what make made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
