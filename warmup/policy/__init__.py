@@ -1,0 +1,1 @@
+"""Pure judgement: how much, when, to whom, and what evidence means."""

@@ -1,0 +1,228 @@
+"""What receivers did with a lane's messages, as a fold that forgets.
+
+Every finding is weighed twice: by a *fast* memory of harm, which brakes, and by a *slow* one of sightings alone, which
+is reported and lets grow. Both fade by half in a time and by half in a number of further messages, so that a busy lane
+learns of a turn within hours and a quiet one does not judge by last month. A third rule is for turns: the rate
+remembered is never more than what leaves the present run of good findings its chance (1 in 4 for the fast memory: after
+20 in a row at most 7 %), nor less than what leaves it to a run of four bad ones or more. Evidence, not the calendar,
+says how long to remember.
+
+Promise: a fold over findings, oldest first, in any grouping; a worse finding in the place of a better one never lowers
+the remembered harm.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, unique
+from functools import cache
+from typing import Final, assert_never
+
+from warmup.policy.fate import Placement
+
+RECENT: Final = 8
+FORGOTTEN: Final = timedelta(days=60)
+CHANCE: Final = 0.25
+SURE: Final = 0.02
+"""A run less likely than this at the remembered rate means that the receiver has turned, or has relented: the fast
+memory believes it soon, the slow one, which is reported, only when it is sure."""
+
+_TURN: Final = 4
+"""Bad findings in a row that mean something whatever is remembered."""
+
+CONTROL_WEIGHT: Final = 2.0
+"""A control seed is never engaged with, so nothing it reports was taught to its provider by us."""
+
+
+@unique
+class Sign(Enum):
+    """What one message showed of the receiver's opinion."""
+
+    INBOX = "inbox"
+    SPAM = "spam"
+    MISSING = "missing"
+    REBUFF = "rebuff"
+    COMPLAINT = "complaint"
+
+    @property
+    def harm(self) -> float:
+        """How much it speaks against us, in messages. A missing one may have been lost by chance."""
+        return _HARM[self]
+
+    @property
+    def is_sighting(self) -> bool:
+        """True where it says where a message landed; `missing` says so too."""
+        return self in _SIGHTINGS
+
+
+_HARM: Final = {Sign.INBOX: 0.0, Sign.SPAM: 1.0, Sign.MISSING: 0.5, Sign.REBUFF: 1.0, Sign.COMPLAINT: 3.0}
+_SIGHTINGS: Final = frozenset({Sign.INBOX, Sign.SPAM, Sign.MISSING})
+
+
+def sign_of(placement: Placement, *, reclassified_to_spam: bool = False) -> Sign | None:
+    """What a placement shows; None for `unobserved`, which is evidence of nothing."""
+    if reclassified_to_spam:
+        return Sign.SPAM
+    match placement:
+        case Placement.INBOX | Placement.PROMOTIONS | Placement.OTHER:
+            return Sign.INBOX
+        case Placement.SPAM:
+            return Sign.SPAM
+        case Placement.MISSING:
+            return Sign.MISSING
+        case Placement.UNOBSERVED:
+            return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One message's sign; `at` is when it was handed over, `control` where a control seed reports it."""
+
+    at: datetime
+    sign: Sign
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Faded weights, in messages: `weight` of all, of it the `harm`; `square` is Σw² (what they are worth, Kish)."""
+
+    weight: float = 0.0
+    harm: float = 0.0
+    square: float = 0.0
+
+    def faded(self, left: float) -> "Memory":
+        """The memory with the share `left` of it."""
+        return Memory(self.weight * left, self.harm * left, self.square * left * left)
+
+    def plus(self, other: "Memory") -> "Memory":
+        """Both together."""
+        return Memory(self.weight + other.weight, self.harm + other.harm, self.square + other.square)
+
+    def within(self, least: float, most: float) -> "Memory":
+        """The memory with a share of harm no less than `least` and no more than `most`, of the same weight."""
+        harm = min(max(self.harm, least * self.weight), most * self.weight)
+        return self if harm == self.harm else Memory(self.weight, harm, self.square)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast a memory fades: half of it in `time`, and half in `messages` more."""
+
+    time: timedelta
+    messages: float
+
+    def after(self, age: timedelta) -> float:
+        """What is left after `age`."""
+        return float(0.5 ** (age / self.time))
+
+    @property
+    def each(self) -> float:
+        """What is left after one message more."""
+        return float(0.5 ** (1 / self.messages))
+
+
+FAST: Final = Pace(time=timedelta(days=4), messages=20)
+SLOW: Final = Pace(time=timedelta(days=10), messages=80)
+_FAST_EACH: Final = FAST.each
+_SLOW_EACH: Final = SLOW.each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The fold. `sightings` counts the messages whose place is known, unfaded; `run` the last good ones in a row
+    (negative: the last bad ones).
+
+    `recent` holds the last `RECENT` findings, oldest first.
+    """
+
+    fast: Memory = Memory()
+    slow: Memory = Memory()
+    sightings: int = 0
+    run: int = 0
+    last_at: datetime | None = None
+    recent: tuple[Finding, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """True where nothing was found yet, or all of it is forgotten."""
+        return self.last_at is None
+
+    def after(self, finding: Finding) -> "Evidence":
+        """The evidence with one more finding, which is not older than the last."""
+        before, sign = self.by(finding.at), finding.sign
+        worth = CONTROL_WEIGHT if finding.control else 1.0
+        harm = sign.harm * worth
+        run = _run(before.run, sign)
+        fast = before.fast.faded(_FAST_EACH).plus(Memory(max(worth, harm), harm, worth * worth))
+        slow = before.slow
+        if sign.is_sighting:
+            astray = 0.0 if sign is Sign.INBOX else worth
+            slow = slow.faded(_SLOW_EACH).plus(Memory(worth, astray, worth * worth)).within(*_bounds(run, SURE))
+        return Evidence(
+            fast=fast.within(*_bounds(run, CHANCE)),
+            slow=slow,
+            sightings=before.sightings + sign.is_sighting,
+            run=run,
+            last_at=finding.at,
+            recent=(*before.recent[-RECENT + 1 :], finding),
+        )
+
+    def by(self, now: datetime) -> "Evidence":
+        """The evidence as it has faded by `now`; forgotten whole after 60 days without any."""
+        if self.last_at is None or now <= self.last_at:
+            return self
+        age = now - self.last_at
+        if age > FORGOTTEN:
+            return Evidence()
+        return replace(self, fast=self.fast.faded(FAST.after(age)), slow=self.slow.faded(SLOW.after(age)), last_at=now)
+
+    def lately(self, now: datetime, within: timedelta) -> tuple[Finding, ...]:
+        """The last findings that are not older than `within`."""
+        return tuple(finding for finding in self.recent if finding.at > now - within)
+
+
+def evidence_of(findings: Iterable[Finding]) -> Evidence:
+    """The fold of findings, oldest first."""
+    evidence = Evidence()
+    for finding in findings:
+        evidence = evidence.after(finding)
+    return evidence
+
+
+def pooled(evidences: Iterable[Evidence], now: datetime) -> Evidence:
+    """Several lanes' evidence as one, all faded by `now`; of the recent findings, the latest of all."""
+    faded = [evidence.by(now) for evidence in evidences if not evidence.is_empty]
+    recent = sorted((finding for evidence in faded for finding in evidence.recent), key=lambda finding: finding.at)
+    fast, slow = Memory(), Memory()
+    for evidence in faded:
+        fast, slow = fast.plus(evidence.fast), slow.plus(evidence.slow)
+    return Evidence(
+        fast=fast,
+        slow=slow,
+        sightings=sum(evidence.sightings for evidence in faded),
+        run=0,
+        last_at=now if faded else None,
+        recent=tuple(recent[-RECENT:]),
+    )
+
+
+def _run(before: int, sign: Sign) -> int:
+    """Good findings in a row, or harmful ones as a negative number; a missing one neither ends a run nor counts."""
+    match sign:
+        case Sign.INBOX:
+            return max(before, 0) + 1
+        case Sign.MISSING:
+            return before
+        case Sign.SPAM | Sign.REBUFF | Sign.COMPLAINT:
+            return min(before, 0) - 1
+        case _:
+            assert_never(sign)
+
+
+@cache
+def _bounds(run: int, chance: float) -> tuple[float, float]:
+    """The least and the greatest rate of harm at which such a run still has that chance."""
+    if run > 0:
+        return 0.0, float(1 - chance ** (1 / run))
+    return (float(chance ** (-1 / run)) if run <= -_TURN else 0.0), 1.0

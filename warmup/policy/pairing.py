@@ -1,0 +1,188 @@
+"""To whom: recipients for each lane's messages, among the enrolled mailboxes that may be written to.
+
+Never oneself nor another mailbox of one's own account; one's own domain only where a lane has nobody else left. Whom
+this sender wrote to least comes first; among equals, who was given least to receive is likelier. Nobody gets more than
+`SEED_DAILY` from one sender in a day. Counts are those up to the day before: no unit of work reads what another decides
+for the same date, and since every sender looks at its own sample of a large lane, they do not all find the same seed.
+A part goes to controls, whose evidence weighs more because nothing there is ever answered (DESIGN, Words).
+"""
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from warmup.policy.mailbox import AccountId, Mailbox, MailboxId, Role
+
+SEED_DAILY: Final = 5
+"""The most messages that one sender writes to one seed in a day."""
+
+CONTROL_SHARE: Final = 0.2
+
+# So many seeds are compared for each message: enough to find the neglected ones, too few to agree with every other
+# sender on the most neglected one of all. It also keeps the work of a large fleet near-linear.
+_SAMPLE_PER_MESSAGE: Final = 4
+_SMALLEST_SAMPLE: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correspondent:
+    """A mailbox as one that writes or is written to; `provider` is the one its mail lands at."""
+
+    id: MailboxId
+    account_id: AccountId
+    domain: str
+    provider: str
+    is_control: bool = False
+
+    @classmethod
+    def of(cls, mailbox: Mailbox) -> "Correspondent":
+        """What pairing knows of a mailbox."""
+        return cls(
+            id=mailbox.id,
+            account_id=mailbox.account_id,
+            domain=mailbox.domain,
+            provider=mailbox.receiver,
+            is_control=mailbox.role is Role.CONTROL,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The seeds of one provider, by id."""
+
+    treated: tuple[Correspondent, ...]
+    controls: tuple[Correspondent, ...]
+
+
+Pool = Mapping[str, Lane]
+"""All seeds by provider. Made once for a fleet, used for each of its senders."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """Messages of recent days up to the day before: from this sender to each (`contacts`), from all (`inbound`)."""
+
+    contacts: Mapping[MailboxId, int] = field(default_factory=dict)
+    inbound: Mapping[MailboxId, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """The recipients found, in no telling order, and how many messages of each lane have none."""
+
+    recipients: tuple[Correspondent, ...]
+    missing: Mapping[str, int]
+
+
+def pool(seeds: Iterable[Correspondent]) -> Pool:
+    """The seeds by provider; their order does not matter."""
+    by_provider: dict[str, list[Correspondent]] = {}
+    for seed in sorted(seeds, key=lambda seed: seed.id):
+        by_provider.setdefault(seed.provider, []).append(seed)
+    return {
+        provider: Lane(
+            treated=tuple(seed for seed in members if not seed.is_control),
+            controls=tuple(seed for seed in members if seed.is_control),
+        )
+        for provider, members in sorted(by_provider.items())
+    }
+
+
+def capacity(sender: Correspondent, seeds: Pool, *, seed_daily: int = SEED_DAILY) -> dict[str, int]:
+    """The most messages that each lane's seeds can take from `sender` in a day; lanes without any are left out."""
+    others = {
+        provider: sum(seed.account_id != sender.account_id for seed in (*lane.treated, *lane.controls))
+        for provider, lane in seeds.items()
+    }
+    return {provider: seed_daily * n for provider, n in others.items() if n}
+
+
+def pair(
+    sender: Correspondent,
+    wanted: Mapping[str, int],
+    seeds: Pool,
+    rng: random.Random,
+    *,
+    past: Past,
+    taken: Mapping[MailboxId, int],
+    seed_daily: int = SEED_DAILY,
+) -> Pairing:
+    """Recipients for `wanted` messages by provider. `taken` are the day's messages to each that are settled already."""
+    found: list[Correspondent] = []
+    missing: dict[str, int] = {}
+    for provider, n in sorted(wanted.items()):
+        search = _Search(sender, past, Counter(taken), seed_daily, rng)
+        lane = search.among(seeds.get(provider, Lane((), ())), n)
+        found += lane
+        if len(lane) < n:
+            missing[provider] = n - len(lane)
+    return Pairing(tuple(found), missing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One lane's search; `today` grows with every choice."""
+
+    sender: Correspondent
+    past: Past
+    today: Counter[MailboxId]
+    seed_daily: int
+    rng: random.Random
+
+    def among(self, lane: Lane, n: int) -> list[Correspondent]:
+        """Up to `n` recipients, strangers first and a share of them controls; either kind fills up for the other."""
+        # Rounded by chance, so that small days have their share too.
+        share = int(n * CONTROL_SHARE + self.rng.random()) if lane.controls else 0
+        found = self._take(lane.controls, self._is_stranger, min(share, n))
+        found += self._take(lane.treated, self._is_stranger, n - len(found))
+        found += self._take(lane.controls, self._is_stranger, n - len(found))
+        found += self._take(lane.treated, self._is_kin, n - len(found))
+        return found + self._take(lane.controls, self._is_kin, n - len(found))
+
+    def _take(
+        self, members: Sequence[Correspondent], fits: Callable[[Correspondent], bool], n: int
+    ) -> list[Correspondent]:
+        """The `n` that were written to least, each again only after all others had their turn, up to the day's cap."""
+        queue = [self._preference(seed) for seed in self._sample(members, fits, n)]
+        heapq.heapify(queue)
+        chosen: list[Correspondent] = []
+        while queue and len(chosen) < n:
+            _, contacts, chance, _, seed = queue[0]
+            chosen.append(seed)
+            self.today[seed.id] += 1
+            if self._has_room(seed):
+                heapq.heapreplace(queue, (self.today[seed.id], contacts, chance, seed.id, seed))
+            else:
+                heapq.heappop(queue)
+        return chosen
+
+    def _preference(self, seed: Correspondent) -> tuple[int, int, float, MailboxId, Correspondent]:
+        # A clock that rings the sooner the less the seed has to receive: a weighted draw without replacement.
+        chance = self.rng.expovariate(1.0) * (1 + self.past.inbound.get(seed.id, 0))
+        return self.today[seed.id], self.past.contacts.get(seed.id, 0), chance, seed.id, seed
+
+    def _sample(
+        self, members: Sequence[Correspondent], fits: Callable[[Correspondent], bool], n: int
+    ) -> Sequence[Correspondent]:
+        """Enough of the members that fit and have room for `n` messages; all of them where they are few."""
+        if n <= 0:
+            return ()
+        size = max(_SMALLEST_SAMPLE, _SAMPLE_PER_MESSAGE * n)
+        if len(members) > 2 * size:
+            some = [seed for seed in self.rng.sample(members, 2 * size) if fits(seed) and self._has_room(seed)]
+            if len(some) >= size:
+                return some[:size]
+        every = [seed for seed in members if fits(seed) and self._has_room(seed)]
+        return every if len(every) <= size else self.rng.sample(every, size)
+
+    def _has_room(self, seed: Correspondent) -> bool:
+        return self.today[seed.id] < self.seed_daily
+
+    def _is_stranger(self, seed: Correspondent) -> bool:
+        return seed.domain != self.sender.domain and seed.account_id != self.sender.account_id
+
+    def _is_kin(self, seed: Correspondent) -> bool:
+        return seed.domain == self.sender.domain and seed.account_id != self.sender.account_id

@@ -1,0 +1,76 @@
+"""Our estimate of what receivers hold and never show, with its uncertainty said.
+
+Two figures. The *inbox share* is what is reported: the slow memory's, as a Beta posterior with its central 95 %
+interval. `missing` is not inbox. The *harm share* is what brakes: the fast memory's, leaning on its neighbours where it
+knows little (shrinkage): on the domain's other lanes at the same receiver, worth up to `DOMAIN` messages, and on the
+mailbox's other lanes, worth up to `MAILBOX`. A newcomer is supposed to have `NEWCOMER` harm, worth `DOUBT` messages.
+
+Faded weights are not a count: the interval uses the number of equally weighed messages that would tell as much
+(Kish 1965: (Σw)²/Σw²).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from warmup.policy.beta import beta_quantile
+from warmup.policy.evidence import Evidence, pooled
+
+DOMAIN: Final = 6.0
+MAILBOX: Final = 2.0
+DOUBT: Final = 2.0
+NEWCOMER: Final = 0.04
+
+_INTERVAL: Final = (0.025, 0.975)
+_REPORTED_DOUBT: Final = (0.75, 0.25)
+"""The report's own prior in messages: nearly Jeffreys' (0.5, 0.5), leaning to the inbox as mail does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """`n` messages sighted, `weight` what they are worth now; ratios of the inbox share; `harm` 0–1: the brake's."""
+
+    n: int
+    weight: float
+    inbox_ratio: float
+    lower_ratio: float
+    upper_ratio: float
+    harm: float
+
+
+def estimate(
+    own: Evidence, now: datetime, *, mailbox: Iterable[Evidence] = (), domain: Iterable[Evidence] = ()
+) -> Estimate:
+    """The estimate of one subject at `now`; what it may lean on: its `mailbox`'s other lanes, its `domain`'s here."""
+    faded = own.by(now)
+    good, bad = posterior(faded)
+    return Estimate(
+        n=faded.sightings,
+        weight=faded.slow.weight,
+        inbox_ratio=good / (good + bad),
+        lower_ratio=beta_quantile(_INTERVAL[0], good, bad),
+        upper_ratio=beta_quantile(_INTERVAL[1], good, bad),
+        harm=harm_share(faded, pooled(mailbox, now), pooled(domain, now)),
+    )
+
+
+def posterior(faded: Evidence) -> tuple[float, float]:
+    """The two parameters of the inbox share's Beta posterior, from evidence already faded."""
+    memory = faded.slow
+    worth = memory.weight / memory.square if memory.square > 0 else 0.0
+    return (
+        (memory.weight - memory.harm) * worth + _REPORTED_DOUBT[0],
+        memory.harm * worth + _REPORTED_DOUBT[1],
+    )
+
+
+def harm_share(faded: Evidence, mailbox: Evidence, domain: Evidence) -> float:
+    """The share of messages that go wrong, 0–1, by the fast memory and what it leans on."""
+    harm, weight = faded.fast.harm + DOUBT * NEWCOMER, faded.fast.weight + DOUBT
+    for neighbour, most in ((domain, DOMAIN), (mailbox, MAILBOX)):
+        if neighbour.fast.weight > 0:
+            lean = min(most, neighbour.fast.weight)
+            harm += lean * neighbour.fast.harm / neighbour.fast.weight
+            weight += lean
+    return min(1.0, harm / weight)
