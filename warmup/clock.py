@@ -1,0 +1,156 @@
+"""The only reader of the time and of entropy.
+
+Everything about the *world* (windows, delays between looks, the 24 hours, grace) is in ledger time, `now()`. Everything
+about *servers and machines* (time-outs, ticks, drain) is in real time, `elapsed()` and `wall()`. The two differ only
+under a rehearsal clock. `now()` never runs backwards: a wall clock that steps back waits for itself, and `raise_to`
+lifts the floor to the latest instant the ledger recorded.
+"""
+
+import asyncio
+import hashlib
+import random
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the rest of the house asks of a clock."""
+
+    def now(self) -> datetime:
+        """The present instant in ledger time, aware UTC, never earlier than one it gave before."""
+        ...
+
+    def wall(self) -> datetime:
+        """The machine's wall clock, aware UTC: certificates and tokens live by it."""
+        ...
+
+    def elapsed(self) -> float:
+        """Seconds of the boot clock, suspends included; only differences mean anything."""
+        ...
+
+    def rng(self, *purpose: object) -> random.Random:
+        """A generator seeded by the installation and `purpose`: the same purpose gives the same draws."""
+        ...
+
+    def reseed(self, seed: str) -> None:
+        """Draw by `seed` from now on."""
+        ...
+
+    def token(self, size: int) -> bytes:
+        """`size` bytes nobody can guess."""
+        ...
+
+    @property
+    def speed(self) -> float:
+        """Ledger seconds per real second; 1.0 except in a rehearsal."""
+        ...
+
+    def from_server(self, instant: datetime) -> datetime:
+        """A server's instant (INTERNALDATE) in ledger time: servers live by the wall clock."""
+        ...
+
+
+def seeded(*parts: object) -> random.Random:
+    """A generator whose draws depend on `parts` alone, by their str()."""
+    digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
+    return random.Random(int.from_bytes(digest, "big"))
+
+
+class _Entropy:
+    """Seeded draws and unguessable bytes, shared by every clock."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+
+    def reseed(self, seed: str) -> None:
+        """Draw by `seed` (the ledger's installation and incarnation) from now on."""
+        self._seed = seed
+
+    def rng(self, *purpose: object) -> random.Random:
+        return seeded(self._seed, *purpose)
+
+    def token(self, size: int) -> bytes:
+        return secrets.token_bytes(size)
+
+    def wall(self) -> datetime:
+        return datetime.now(UTC)
+
+    def elapsed(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class WallClock(_Entropy):
+    """Ledger time is wall time, or faster: now = anchor_ledger + (wall − anchor_wall) · speed.
+
+    `speed` other than 1 is a rehearsal; whoever builds one checks that every host is loopback.
+    """
+
+    def __init__(self, *, seed: str = "", speed: float = 1.0, anchor: tuple[datetime, datetime] | None = None) -> None:
+        super().__init__(seed)
+        if speed < 1:
+            raise ValueError(f"a rehearsal clock runs at 1 or faster, got {speed}")
+        self._speed = speed
+        self._anchor = anchor
+        self._floor = datetime.min.replace(tzinfo=UTC)
+
+    @property
+    def speed(self) -> float:
+        return self._speed
+
+    def now(self) -> datetime:
+        self._floor = max(self._floor, self._reading())
+        return self._floor
+
+    def raise_to(self, instant: datetime) -> None:
+        """Never give an instant before `instant`, the latest one the ledger holds."""
+        self._floor = max(self._floor, instant)
+
+    def from_server(self, instant: datetime) -> datetime:
+        if self._anchor is None:
+            return instant
+        wall, ledger = self._anchor
+        return ledger + (instant - wall) * self._speed
+
+    def _reading(self) -> datetime:
+        return self.from_server(self.wall())
+
+
+class HoldingClock(_Entropy):
+    """Stands still until it is told to go on: the demo's clock, so that a slow machine changes nothing."""
+
+    def __init__(self, *, start: datetime, seed: str = "") -> None:
+        super().__init__(seed)
+        self._now = start
+        self._tokens = 0
+
+    @property
+    def speed(self) -> float:
+        # Waits that are given in ledger time and slept in real time shrink to nothing.
+        return 1e6
+
+    def now(self) -> datetime:
+        return self._now
+
+    def from_server(self, instant: datetime) -> datetime:
+        return instant
+
+    def raise_to(self, instant: datetime) -> None:
+        """Go on to `instant`; an earlier one changes nothing."""
+        self._now = max(self._now, instant)
+
+    def token(self, size: int) -> bytes:
+        # A seeded demo gives the same run twice, ids and all; nothing in it outlives it.
+        self._tokens += 1
+        return super().rng("token", self._tokens).randbytes(size) if self._seed else super().token(size)
+
+
+async def pause(seconds: float) -> None:
+    """Sleep `seconds` of real time."""
+    await asyncio.sleep(max(0.0, seconds))
+
+
+def later(instant: datetime, seconds: float) -> datetime:
+    """`instant` plus `seconds`."""
+    return instant + timedelta(seconds=seconds)
