@@ -1,0 +1,256 @@
+"""Tries to hand a slot over, and how each ended: two rows, the first durable before MAIL FROM.
+
+A claim is one transaction that reads the situation, asks `policy.quota` and inserts the attempt; nothing else may
+write one. An attempt whose end nobody saw becomes *uncertain* and is never made again. The order of belief is
+sighting, SMTP, recovery.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from warmup.ledger.enrolled import mailbox_of
+from warmup.ledger.highwater import HighWater, Mark
+from warmup.ledger.situation import OF_ACCOUNT, OF_DOMAIN, Rules, read_situation
+from warmup.ledger.slots import Slot, lapse_slot, slot_of
+from warmup.ledger.standings import mark_fresh
+from warmup.ledger.store import Store
+from warmup.ledger.tables import (
+    attempts,
+    due_slots,
+    flights,
+    holds,
+    installation,
+    mailboxes,
+    outcomes,
+    sightings,
+    slots,
+    watches,
+)
+from warmup.mail.answer import Accepted, Answer, Deferred, Refused, Reply, Uncertain
+from warmup.policy.fate import Outcome, Source
+from warmup.policy.mailbox import AccountId, AttemptId, Mailbox, SlotId
+from warmup.policy.quota import Go, Hindrance, Lapse, Situation, Wait, may_go
+
+LONGEST_REPLY = 1000
+
+Judge = Callable[[Situation], Go | Wait | Lapse]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """The slot may be handed over now, once, as attempt `id`. Its outcome has to follow."""
+
+    id: AttemptId
+    ordinal: int
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How an attempt ended, as it is recorded. `reply` is None where no reply came; `text` says then what happened."""
+
+    outcome: Outcome
+    reply: Reply | None
+    text: str
+
+
+class AttemptWriter:
+    """Writes `attempts`, `outcomes`, `flights` and `holds`, and the first watch of what was sent."""
+
+    def __init__(self, store: Store, high_water: HighWater) -> None:
+        self._store = store
+        self._high_water = high_water
+
+    async def claim(
+        self, slot_id: SlotId, *, now: datetime, rules: Rules, node: str, judge: Judge = may_go
+    ) -> Claimed | Wait | Lapse:
+        """Claim a slot for one attempt, durably, or say why not.
+
+        On Lapse the slot has lapsed already; on Wait with an instant it is due again at that instant. A slot that
+        does not wait to go (it went, it lapsed, another claimed it) is a Wait without an instant. Raises LedgerError
+        where nothing could be made durable: then nothing may be sent.
+        """
+        answer = await self._store.write(_claim, slot_id, now=now, rules=rules, node=node, judge=judge)
+        match answer:
+            case (claimed, mark):
+                await self._store.aside(self._high_water.raise_to, mark)
+                return claimed
+            case _:
+                return answer
+
+    async def outcome(
+        self,
+        attempt_id: AttemptId,
+        answer: Answer,
+        *,
+        now: datetime,
+        retry_at: datetime | None = None,
+        look_at: datetime,
+        deadline_at: datetime,
+    ) -> bool:
+        """Record how an attempt ended, durably; False, and no change, where its end is recorded already.
+
+        A deferred slot is due again at `retry_at`; None gives it up. What the server may have taken is watched for:
+        first at `look_at`, missing after `deadline_at`.
+        """
+        watch = _Watch(look_at=look_at, deadline_at=deadline_at)
+        return await self._store.write(_end, attempt_id, ended(answer), Source.SMTP, now, retry_at, watch)
+
+    async def recover(self, *, now: datetime, look_at: datetime, deadline_at: datetime) -> tuple[AttemptId, ...]:
+        """Close every attempt in flight as uncertain; those closed. Asked at start, once the daemon's lock is held."""
+        return await self._store.write(_recover, now, _Watch(look_at=look_at, deadline_at=deadline_at))
+
+    async def hold_account(self, account_id: AccountId, *, until: datetime, reason: str, now: datetime) -> None:
+        """Send nothing from an account until then: its server said that its limit is reached."""
+        await self._store.write(_hold, account_id, until=until, reason=reason, now=now)
+
+    async def used(self, mailbox: Mailbox, *, now: datetime, margin: timedelta) -> int:
+        """What counts against the account's limit at `now`, in flight, own traffic and kept uses included."""
+        return await self._store.read(OF_ACCOUNT.used, mailbox.account_id, now=now, margin=margin)
+
+    async def used_by_domain(self, domain: str, *, now: datetime, margin: timedelta) -> int:
+        """The same for all mailboxes of a domain together."""
+        return await self._store.read(OF_DOMAIN.used, domain, now=now, margin=margin)
+
+
+def ended(answer: Answer) -> Ended:
+    """A server's answer as the outcome it is recorded as."""
+    match answer:
+        case Accepted(reply=reply):
+            return Ended(outcome=Outcome.ACCEPTED, reply=reply, text=reply.text)
+        case Refused(reply=reply):
+            return Ended(outcome=Outcome.REFUSED, reply=reply, text=reply.text)
+        case Deferred(reply=maybe, reason=reason):
+            return Ended(outcome=Outcome.DEFERRED, reply=maybe, text=maybe.text if maybe else reason)
+        case Uncertain(reason=reason):
+            return Ended(outcome=Outcome.UNCERTAIN, reply=None, text=reason)
+        case _:
+            assert_never(answer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watch:
+    look_at: datetime
+    deadline_at: datetime
+
+
+_WAITING = select(slots).join(due_slots, due_slots.c.slot_id == slots.c.id).where(slots.c.id == bindparam("slot"))
+_SENDER = select(mailboxes).where(mailboxes.c.id == bindparam("mailbox"))
+_INCARNATION = select(installation.c.incarnation)
+_FLIGHT = select(flights, slots.c.recipient_id).join(slots, slots.c.id == flights.c.slot_id)
+_FLIGHT_OF = _FLIGHT.where(flights.c.attempt_id == bindparam("attempt"))
+_ATTEMPT, _TAKE_OFF, _OUTCOME, _AWAIT = insert(attempts), insert(flights), insert(outcomes), insert(watches)
+_SEEN = select(sightings.c.id).where(sightings.c.slot_id == bindparam("slot")).limit(1)
+_LAND = delete(flights).where(flights.c.attempt_id == bindparam("attempt"))
+_NOT_DUE = delete(due_slots).where(due_slots.c.slot_id == bindparam("slot"))
+_REMEMBER = update(installation).values(last_attempt=bindparam("attempt"))
+
+
+def _claim(
+    connection: Connection, slot_id: SlotId, *, now: datetime, rules: Rules, node: str, judge: Judge
+) -> tuple[Claimed, Mark] | Wait | Lapse:
+    row = connection.execute(_WAITING, {"slot": slot_id}).mappings().one_or_none()
+    if row is None:
+        return _why_not_waiting(connection, slot_id)
+    slot = slot_of(row)
+    sender = mailbox_of(connection.execute(_SENDER, {"mailbox": slot.mailbox_id}).mappings().one())
+    decision = judge(read_situation(connection, slot, sender, now=now, rules=rules))
+    match decision:
+        case Go(ordinal=ordinal):
+            return _go(connection, slot, sender, ordinal, now=now, node=node)
+        case Wait(until=until):
+            if until is not None:
+                connection.execute(update(due_slots).where(due_slots.c.slot_id == slot_id).values(due_at=until))
+            return decision
+        case Lapse(reason=reason):
+            lapse_slot(connection, slot_id, now=now, reason=reason.value)
+            return decision
+        case _:
+            assert_never(decision)
+
+
+def _why_not_waiting(connection: Connection, slot_id: SlotId) -> Wait:
+    flying = connection.execute(select(flights.c.attempt_id).where(flights.c.slot_id == slot_id)).first()
+    return Wait(until=None, reason=Hindrance.IN_FLIGHT if flying else Hindrance.ENDED)
+
+
+def _go(
+    connection: Connection, slot: Slot, sender: Mailbox, ordinal: int, *, now: datetime, node: str
+) -> tuple[Claimed, Mark]:
+    who = {"slot_id": slot.id, "account_id": sender.account_id, "domain": sender.domain}
+    # The unique key (slot, ordinal) is the last word: were all else wrong, this insert fails and nothing is sent.
+    added = connection.execute(_ATTEMPT, {"ordinal": ordinal, "claimed_at": now, "node": node, **who})
+    (attempt_id,) = added.inserted_primary_key or (0,)
+    lane = {"mailbox_id": slot.mailbox_id, "date": slot.date, "provider": slot.provider}
+    connection.execute(_TAKE_OFF, {"attempt_id": attempt_id, **lane, **who})
+    connection.execute(_NOT_DUE, {"slot": slot.id})
+    connection.execute(_REMEMBER, {"attempt": attempt_id})
+    incarnation = connection.execute(_INCARNATION).scalar_one()
+    return Claimed(id=AttemptId(attempt_id), ordinal=ordinal, slot=slot), Mark(incarnation, attempt_id)
+
+
+def _end(
+    connection: Connection,
+    attempt_id: AttemptId,
+    ended: Ended,
+    source: Source,
+    now: datetime,
+    retry_at: datetime | None,
+    watch: _Watch,
+) -> bool:
+    row = connection.execute(_FLIGHT_OF, {"attempt": attempt_id}).mappings().one_or_none()
+    if row is None:
+        return False
+    flight = dict(row)
+    recipient_id = flight.pop("recipient_id")
+    again = retry_at if ended.outcome is Outcome.DEFERRED else None
+    said = {
+        "at": now,
+        "outcome": ended.outcome.value,
+        "source": source.value,
+        "reply_code": ended.reply.code if ended.reply else None,
+        "status": ended.reply.status if ended.reply else None,
+        "reply": ended.text[:LONGEST_REPLY],
+        "retry_at": again,
+    }
+    connection.execute(_OUTCOME, {**flight, **said})
+    connection.execute(_LAND, {"attempt": attempt_id})
+    if again is not None:
+        _wait_again(connection, flight, again)
+    if ended.outcome.counts:
+        _watch_for(connection, flight["slot_id"], recipient_id, now, watch)
+    else:
+        mark_fresh(connection, flight["mailbox_id"])
+    return True
+
+
+def _wait_again(connection: Connection, flight: dict[str, Any], retry_at: datetime) -> None:
+    # What was sighted has arrived, whatever the server said: it must not go again.
+    seen = connection.execute(select(sightings.c.id).where(sightings.c.slot_id == flight["slot_id"])).first()
+    if seen is None:
+        waiting = {"slot_id": flight["slot_id"], "mailbox_id": flight["mailbox_id"], "due_at": retry_at}
+        connection.execute(insert(due_slots).values(**waiting))
+
+
+def _watch_for(connection: Connection, slot_id: int, recipient_id: int, since: datetime, watch: _Watch) -> None:
+    when = {"since": since, "look_at": watch.look_at, "deadline_at": watch.deadline_at}
+    # It may have been seen while it was in flight: then only the second look is left.
+    seen = connection.execute(_SEEN, {"slot": slot_id}).first() is not None
+    stage = "second" if seen else "first"
+    connection.execute(_AWAIT, {"slot_id": slot_id, "recipient_id": recipient_id, "stage": stage, **when})
+
+
+def _recover(connection: Connection, now: datetime, watch: _Watch) -> tuple[AttemptId, ...]:
+    cut_off = [AttemptId(attempt_id) for attempt_id in connection.execute(select(flights.c.attempt_id)).scalars()]
+    lost = Ended(outcome=Outcome.UNCERTAIN, reply=None, text="the program ended before the outcome was known")
+    for attempt_id in cut_off:
+        _end(connection, attempt_id, lost, Source.RECOVERY, now, None, watch)
+    return tuple(cut_off)
+
+
+def _hold(connection: Connection, account_id: AccountId, *, until: datetime, reason: str, now: datetime) -> None:
+    connection.execute(insert(holds).values(account_id=account_id, at=now, until=until, reason=reason))

@@ -1,0 +1,74 @@
+"""The high-water mark: the last attempt ever made with this ledger, in a file beside it.
+
+A ledger that is put back from a backup does not know what was sent after the backup, and would send it again. The mark
+lies outside of the database, so it does not go back with it: a mark ahead of the ledger means *restored*. It is
+written after an attempt's row is durable and before MAIL FROM, so it is never ahead otherwise.
+"""
+
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from warmup.ledger.errors import LedgerError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """How far a ledger had got: its incarnation, then its last attempt's id."""
+
+    incarnation: int
+    attempt: int
+
+
+class HighWater:
+    """The mark's file. One line of fixed width with a checksum, written over in place: one sector, never half."""
+
+    def __init__(self, ledger: Path, *, durable: bool = True) -> None:
+        self._durable = durable
+        self.path = ledger.with_name(ledger.name + ".hw")
+        self._handle: int | None = None
+        self._last: Mark | None = None
+
+    def read(self) -> Mark | None:
+        """The mark; None where there is no file, or one that cannot be believed."""
+        try:
+            incarnation, attempt, checksum = self.path.read_text(encoding="ascii").split()
+            mark = Mark(int(incarnation), int(attempt))
+        except (OSError, ValueError):
+            return None
+        return mark if _line(mark).split()[2] == checksum else None
+
+    def raise_to(self, mark: Mark) -> None:
+        """Make the mark durable; one at or below the last one written changes nothing. LedgerError: disk."""
+        if self._last is not None and mark <= self._last:
+            return
+        try:
+            if self._handle is None:
+                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                _sync_folder(self.path.parent)
+            os.pwrite(self._handle, _line(mark).encode("ascii"), 0)
+            if self._durable:
+                os.fsync(self._handle)
+        except OSError as failure:
+            raise LedgerError(f"cannot write {self.path}: {failure.strerror}; nothing is sent without it") from failure
+        self._last = mark
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _line(mark: Mark) -> str:
+    body = f"{mark.incarnation:010d} {mark.attempt:020d}"
+    return f"{body} {zlib.crc32(body.encode('ascii')):08x}\n"
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

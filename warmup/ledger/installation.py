@@ -1,0 +1,234 @@
+"""Who this ledger is: its token and incarnation, the sealed identity key, the rehearsal's anchor, and a restore's hold.
+
+Everything seeded is seeded by `Installation.seed`, so that a ledger put back from a backup draws anew. A restored
+ledger sends nothing for 24 hours and until every mailbox that receives was read once: what was sent after the backup
+is then out of every window, and what landed is known.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, RowMapping, exists, func, insert, select, update
+
+from warmup.ledger.errors import LedgerDamaged
+from warmup.ledger.highwater import HighWater, Mark
+from warmup.ledger.slots import lapse_everything
+from warmup.ledger.store import Store
+from warmup.ledger.tables import attempts, installation, looks, mailboxes, outcomes, sightings, slots, standings
+from warmup.policy.mailbox import MailboxId, Role
+
+RESTORE_HOLD = timedelta(hours=24)
+_ASK_AGAIN = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """Where a rehearsal's clock hangs: at real instant `wall` it was `ledger` in the ledger's time, at `speed`."""
+
+    wall: datetime
+    ledger: datetime
+    speed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """The ledger's own facts. `restored_at` and `held_until` are None where no restore holds sending."""
+
+    token: str
+    incarnation: int
+    identity_key_sealed: bytes | None
+    anchor: Anchor | None
+    created_at: datetime
+    last_attempt: int
+    restored_at: datetime | None
+    held_until: datetime | None
+
+    @property
+    def seed(self) -> str:
+        """What every seeded draw starts from."""
+        return f"{self.token}.{self.incarnation}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """A restore was found: the new incarnation, how many due slots lapsed, and until when nothing is sent at least."""
+
+    incarnation: int
+    lapsed: int
+    held_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A restore holds sending: `until` at least, and until `unread` more mailboxes were read."""
+
+    until: datetime
+    unread: int
+
+
+class InstallationWriter:
+    """Writes the one row of `installation`."""
+
+    def __init__(self, store: Store, high_water: HighWater) -> None:
+        self._store = store
+        self._high_water = high_water
+
+    async def establish(self, *, now: datetime, token: str, identity_key_sealed: bytes | None = None) -> Installation:
+        """The installation, made with `token` (unguessable text) where the ledger is new; else as it is."""
+        return await self._store.write(_establish, now=now, token=token, key=identity_key_sealed)
+
+    async def get(self) -> Installation:
+        """The installation; LedgerDamaged where it was never established."""
+        return await self._store.read(read_installation)
+
+    async def set_identity_key(self, sealed: bytes) -> None:
+        """Keep the sealed key that signs message ids."""
+        await self._store.write(_set, identity_key_sealed=sealed)
+
+    async def set_anchor(self, anchor: Anchor | None) -> None:
+        """Keep where the rehearsal's clock hangs; None: the ledger lives in wall time."""
+        await self._store.write(
+            _set,
+            anchor_wall=anchor.wall if anchor else None,
+            anchor_ledger=anchor.ledger if anchor else None,
+            speed=anchor.speed if anchor else 1.0,
+        )
+
+    async def latest(self) -> datetime | None:
+        """The latest instant the ledger recorded: the clock must not go before it. None in a new ledger."""
+        return await self._store.read(_latest)
+
+    async def check_restore(self, *, now: datetime) -> Restored | None:
+        """Look whether the ledger went back behind its high-water mark, and if so lapse what is due and hold sending.
+
+        Asked once at start, under the daemon's lock and before recovery. A missing or unreadable mark beside a ledger
+        that has attempts is taken for a restore: doubt brakes.
+        """
+        mark = await self._store.aside(self._high_water.read)
+        restored = await self._store.write(_check_restore, mark, now=now)
+        known = await self.get()
+        await self._store.aside(self._high_water.raise_to, Mark(known.incarnation, known.last_attempt))
+        return restored
+
+    async def accept_restore(self) -> bool:
+        """Lift a restore's hold at once, by the operator's word; False where there was none."""
+        return await self._store.write(_accept)
+
+    async def hold(self, *, now: datetime) -> Hold | None:
+        """What a restore still holds sending for, or None. Lifts it for good once its time and its looks are done."""
+        return await self._store.write(hold_of_restore, now=now)
+
+
+def read_installation(connection: Connection) -> Installation:
+    """The installation as this transaction sees it."""
+    row = connection.execute(select(installation)).mappings().one_or_none()
+    if row is None:
+        raise LedgerDamaged("the ledger was never established; run `warmup init`")
+    return _value(row)
+
+
+def hold_of_restore(connection: Connection, *, now: datetime) -> Hold | None:
+    """See `InstallationWriter.hold`; the claim asks it inside its own transaction."""
+    row = connection.execute(select(installation.c.restored_at, installation.c.held_until)).one_or_none()
+    if row is None or row.restored_at is None:
+        return None
+    unread = len(_unread_since(connection, row.restored_at))
+    if now < row.held_until:
+        return Hold(until=row.held_until, unread=unread)
+    if unread:
+        return Hold(until=now + _ASK_AGAIN, unread=unread)
+    _set(connection, restored_at=None, held_until=None)
+    return None
+
+
+def unread_of_restore(connection: Connection) -> tuple[MailboxId, ...]:
+    """The mailboxes a restore's hold waits for: they receive and were not read since. None where nothing is held."""
+    restored_at = connection.execute(select(installation.c.restored_at)).scalar()
+    return () if restored_at is None else _unread_since(connection, restored_at)
+
+
+def _unread_since(connection: Connection, instant: datetime) -> tuple[MailboxId, ...]:
+    receives = [role.value for role in Role if role.receives]
+    seen = exists().where(looks.c.mailbox_id == mailboxes.c.id, looks.c.at >= instant, looks.c.ok)
+    query = select(mailboxes.c.id).where(
+        mailboxes.c.removed_at.is_(None),
+        mailboxes.c.paused_by.is_(None),
+        mailboxes.c.verified_at.is_not(None),
+        mailboxes.c.role.in_(receives),
+        ~seen,
+    )
+    return tuple(MailboxId(mailbox_id) for mailbox_id in connection.execute(query).scalars())
+
+
+def _establish(connection: Connection, *, now: datetime, token: str, key: bytes | None) -> Installation:
+    if connection.execute(select(installation.c.id)).first() is None:
+        connection.execute(
+            insert(installation).values(
+                id=1,
+                token=token,
+                incarnation=1,
+                identity_key_sealed=key,
+                speed=1.0,
+                created_at=now,
+                last_attempt=0,
+            )
+        )
+    return read_installation(connection)
+
+
+def _set(connection: Connection, /, **columns: object) -> None:
+    connection.execute(update(installation).values(**columns))
+
+
+def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime) -> Restored | None:
+    known = read_installation(connection)
+    if _is_behind(mark, known):
+        return None
+    incarnation = max(known.incarnation, mark.incarnation if mark else 0) + 1
+    lapsed = lapse_everything(connection, now=now, reason="restored")
+    held_until = now + RESTORE_HOLD
+    _set(connection, incarnation=incarnation, restored_at=now, held_until=held_until)
+    return Restored(incarnation=incarnation, lapsed=lapsed, held_until=held_until)
+
+
+def _is_behind(mark: Mark | None, known: Installation) -> bool:
+    """True where the ledger may be ahead of its mark: a crash between the two writes, or a ledger never used."""
+    if mark is None:
+        return known.last_attempt == 0
+    return mark.incarnation == known.incarnation and mark.attempt <= known.last_attempt
+
+
+def _accept(connection: Connection) -> bool:
+    lifted = connection.execute(
+        update(installation).where(installation.c.restored_at.is_not(None)).values(restored_at=None, held_until=None)
+    )
+    return lifted.rowcount > 0
+
+
+def _latest(connection: Connection) -> datetime | None:
+    queries = (
+        select(installation.c.created_at),
+        select(func.max(attempts.c.claimed_at)),
+        select(func.max(outcomes.c.at)),
+        select(func.max(sightings.c.at)),
+        select(func.max(standings.c.at)),
+        *(select(column).order_by(column.table.c.id.desc()).limit(1) for column in (slots.c.planned_at, looks.c.at)),
+    )
+    instants = [connection.execute(query).scalar() for query in queries]
+    return max((instant for instant in instants if instant is not None), default=None)
+
+
+def _value(row: RowMapping) -> Installation:
+    anchor = None
+    if row["anchor_wall"] is not None and row["anchor_ledger"] is not None:
+        anchor = Anchor(wall=row["anchor_wall"], ledger=row["anchor_ledger"], speed=row["speed"])
+    return Installation(
+        token=row["token"],
+        incarnation=row["incarnation"],
+        identity_key_sealed=row["identity_key_sealed"],
+        anchor=anchor,
+        created_at=row["created_at"],
+        last_attempt=row["last_attempt"],
+        restored_at=row["restored_at"],
+        held_until=row["held_until"],
+    )

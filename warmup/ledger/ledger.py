@@ -1,0 +1,63 @@
+"""The open ledger: one file, one writer per table, values in and out; readers where many tables are read together.
+
+`Ledger.open` checks the revision and nothing else; the daemon's lock, the upgrade and the look for a restore are the
+caller's, in that order (lock, schema, `installation.check_restore`, `attempts.recover`).
+"""
+
+from pathlib import Path
+from typing import Self
+
+from warmup.ledger import schema
+from warmup.ledger.attempts import AttemptWriter
+from warmup.ledger.engagements import EngagementWriter
+from warmup.ledger.evidence import EvidenceReader
+from warmup.ledger.export import ExportReader
+from warmup.ledger.highwater import HighWater
+from warmup.ledger.history import HistoryReader
+from warmup.ledger.installation import InstallationWriter
+from warmup.ledger.mailboxes import MailboxWriter
+from warmup.ledger.own import OwnWriter
+from warmup.ledger.sightings import SightingWriter
+from warmup.ledger.slots import SlotWriter
+from warmup.ledger.standings import StandingWriter
+from warmup.ledger.status import StatusReader
+from warmup.ledger.store import Store, path_of
+
+
+class Ledger:
+    """The writers and readers of one open ledger file."""
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self.path = path
+        self.store = Store(path, durable=durable)
+        self._high_water = HighWater(path, durable=durable)
+        self.installation = InstallationWriter(self.store, self._high_water)
+        self.mailboxes = MailboxWriter(self.store)
+        self.slots = SlotWriter(self.store)
+        self.attempts = AttemptWriter(self.store, self._high_water)
+        self.sightings = SightingWriter(self.store)
+        self.engagements = EngagementWriter(self.store)
+        self.history = HistoryReader(self.store)
+        self.evidence = EvidenceReader(self.store)
+        self.standings = StandingWriter(self.store)
+        self.own = OwnWriter(self.store)
+        self.status = StatusReader(self.store)
+        self.export = ExportReader(self.store)
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False, durable: bool = True) -> Self:
+        """The ledger at `sqlite:///FILE`; `create` makes it first, or brings an older one up to date.
+
+        One that is thrown away need not be `durable`: it outlives a killed process, but not a power cut.
+
+        Raises LedgerMissing, LedgerOlder, LedgerNewer, LedgerDamaged, or LedgerError for a URL that is none.
+        """
+        if create:
+            schema.upgrade(url)
+        schema.check(url)
+        return cls(path_of(url), durable=durable)
+
+    async def close(self) -> None:
+        """Let the file go, once what is under way has ended."""
+        await self.store.close()
+        self._high_water.close()

@@ -1,0 +1,96 @@
+"""How a mailbox leaves. What it used of its account's limit never leaves with it (DESIGN, Promises 2).
+
+Removed, its history stays. Purged, its history and its name go; a nameless row stays, since what others sent to it is
+their history, and the instants of what it sent stay in `kept_uses` until they have left every window.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, delete, insert, literal, select, update
+
+from warmup.ledger.columns import UtcDateTime
+from warmup.ledger.sightings import NewSighting, Stage, record_one
+from warmup.ledger.situation import COUNTED
+from warmup.ledger.slots import lapse_of_mailbox
+from warmup.ledger.tables import (
+    attempts,
+    credentials,
+    cursors,
+    days,
+    due_slots,
+    engagement_ends,
+    engagements,
+    flights,
+    judge_cursors,
+    kept_uses,
+    lane_days,
+    lapses,
+    looks,
+    mailboxes,
+    outcomes,
+    own_messages,
+    own_readings,
+    sightings,
+    slots,
+    standing_heads,
+    standings,
+    watches,
+)
+from warmup.policy.fate import Placement
+from warmup.policy.mailbox import MailboxId, SlotId
+
+
+def remove_mailbox(connection: Connection, mailbox_id: MailboxId, *, now: datetime) -> None:
+    """Take a mailbox out: its secrets go, what is due from it or to it lapses, what is awaited at it is unobserved."""
+    changed = update(mailboxes).where(mailboxes.c.id == mailbox_id, mailboxes.c.removed_at.is_(None))
+    connection.execute(changed.values(removed_at=now))
+    connection.execute(delete(credentials).where(credentials.c.mailbox_id == mailbox_id))
+    lapse_of_mailbox(connection, mailbox_id, now=now, reason="removed")
+    awaited = select(watches.c.slot_id, watches.c.stage).where(watches.c.recipient_id == mailbox_id)
+    for slot_id, stage in connection.execute(awaited).all():
+        if stage == Stage.FIRST:
+            unobserved = NewSighting(slot_id=SlotId(slot_id), placement=Placement.UNOBSERVED)
+            record_one(connection, unobserved, now=now)
+    connection.execute(delete(watches).where(watches.c.recipient_id == mailbox_id))
+
+
+def purge_mailbox(connection: Connection, mailbox_id: MailboxId, *, now: datetime) -> None:
+    """Take a mailbox out with its history, and keep the instants of what counts against its account and domain."""
+    remove_mailbox(connection, mailbox_id, now=now)
+    _keep_uses(connection, mailbox_id, now=now)
+    _forget_slots(connection, mailbox_id)
+    for table in (cursors, looks, own_messages, own_readings, standing_heads, standings, judge_cursors):
+        connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
+    for table in (lane_days, days):
+        connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
+    nobody = {"address": f"purged-{mailbox_id}", "address_key": f"purged-{mailbox_id}", "name": "", "username": ""}
+    emptied = dict.fromkeys(("problem", "junk_folder", "sent_folder", "trash_folder"))
+    connection.execute(update(mailboxes).where(mailboxes.c.id == mailbox_id).values(tags=[], **nobody, **emptied))
+
+
+def _keep_uses(connection: Connection, mailbox_id: MailboxId, *, now: datetime) -> None:
+    in_flight = literal(now, type_=UtcDateTime())
+    counted = outcomes.c.outcome.in_(COUNTED)
+    for query in (
+        select(outcomes.c.account_id, outcomes.c.domain, outcomes.c.at).where(
+            outcomes.c.mailbox_id == mailbox_id, counted
+        ),
+        # Nobody will record how these end; they count as if they were accepted now.
+        select(flights.c.account_id, flights.c.domain, in_flight).where(flights.c.mailbox_id == mailbox_id),
+        select(own_messages.c.account_id, own_messages.c.domain, own_messages.c.at).where(
+            own_messages.c.mailbox_id == mailbox_id
+        ),
+    ):
+        connection.execute(insert(kept_uses).from_select(["account_id", "domain", "at"], query))
+
+
+def _forget_slots(connection: Connection, mailbox_id: MailboxId) -> None:
+    mine: Select[int] = select(slots.c.id).where(slots.c.mailbox_id == mailbox_id)
+    intents = select(engagements.c.id).where(engagements.c.slot_id.in_(mine) | (engagements.c.mailbox_id == mailbox_id))
+    connection.execute(delete(engagement_ends).where(engagement_ends.c.engagement_id.in_(intents)))
+    connection.execute(delete(engagements).where(engagements.c.id.in_(intents)))
+    for table in (sightings, watches, flights, outcomes, attempts, due_slots, lapses):
+        connection.execute(delete(table).where(table.c.slot_id.in_(mine)))
+    # The answers of others stay theirs; what they answered is gone.
+    connection.execute(update(slots).where(slots.c.in_reply_to.in_(mine)).values(in_reply_to=None))
+    connection.execute(delete(slots).where(slots.c.mailbox_id == mailbox_id))

@@ -1,0 +1,333 @@
+"""What a claim must know, read inside the claim's own transaction, for `policy.quota` to judge.
+
+The walls are counted the way a server may count them: from the claim until 24 hours and a margin after the outcome.
+Every count is one range of an index. The statements are built once: building them costs more than running them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from heapq import merge
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    RowMapping,
+    ScalarSelect,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+)
+
+from warmup.ledger.columns import UtcDateTime
+from warmup.ledger.enrolled import state_of
+from warmup.ledger.installation import hold_of_restore
+from warmup.ledger.slots import Slot
+from warmup.ledger.standings import Subject
+from warmup.ledger.tables import (
+    attempts,
+    days,
+    flights,
+    holds,
+    installation,
+    kept_uses,
+    lane_days,
+    mailboxes,
+    outcomes,
+    own_messages,
+    own_readings,
+    slots,
+    standing_heads,
+    standings,
+)
+from warmup.policy.brake import kept
+from warmup.policy.fate import Outcome
+from warmup.policy.mailbox import Mailbox, SlotId
+from warmup.policy.quota import DAY, OWN_FRESH, LaneDay, LastAttempt, Pace, Situation, Wall, reserve
+from warmup.policy.standing import Standing, worst
+
+HOUR = timedelta(hours=1)
+COUNTED = tuple(outcome.value for outcome in Outcome if outcome.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The configured part of a claim's situation.
+
+    `domain_limit` is the domain's wall for its mailboxes together in 24 hours, None: none. `own_fresh` is how old a
+    reading of the operator's own traffic may be. `paced` False: a late slot may go beside those of its hour.
+    """
+
+    grace: timedelta
+    margin: timedelta
+    own_reserve_ratio: float = 0.1
+    own_fresh: timedelta = OWN_FRESH
+    domain_limit: int | None = None
+    paced: bool = True
+
+
+def read_situation(connection: Connection, slot: Slot, sender: Mailbox, *, now: datetime, rules: Rules) -> Situation:
+    """Everything that decides whether the slot may go at `now`."""
+    said = connection.execute(_FACTS, _asked(slot, sender, now, rules)).one()
+    planned = connection.execute(_PLANNED, {"slot": slot.id}).mappings().one()
+    return Situation(
+        now=now,
+        due_at=slot.due_at,
+        grace=rules.grace,
+        mailbox_state=sender.state,
+        sender_verified=sender.verified_at is not None,
+        recipient_state=state_of(planned),
+        own_reading_at=said.own_reading_at,
+        own_fresh=rules.own_fresh,
+        held_until=_held_until(connection, said, now),
+        lane=_lane(connection, planned, slot, sender, sent=said.lane_went + said.lane_flies),
+        day_target=planned["day_target"] or 0,
+        day_sent=said.day_went + said.day_flies,
+        account=_account_wall(connection, said, sender, now=now, rules=rules),
+        domain=_domain_wall(connection, said, sender, now=now, rules=rules),
+        pace=_pace(said) if rules.paced else None,
+        last=None if said.tried is None else _last(connection, slot.id),
+    )
+
+
+class Uses:
+    """The uses of a limit, by the column that names whose it is: `account_id` or `domain`."""
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        self.ours = and_(self._mine(outcomes, "since"), outcomes.c.outcome.in_(COUNTED))
+        self.own = self._mine(own_messages, "own_since")
+        # They were ours: the margin is theirs too.
+        self.kept = self._mine(kept_uses, "since")
+        self.flying = flights.c[column] == bindparam(column)
+
+    def _mine(self, table: Table, since: str) -> ColumnElement[bool]:
+        whose = table.c[self.column] == bindparam(self.column)
+        return and_(whose, table.c.at > bindparam(since, type_=UtcDateTime()))
+
+    def counts(self) -> tuple[ScalarSelect[int], ...]:
+        """Outcomes, own messages, uses kept from purged mailboxes, and flights: their sum is what is used."""
+        counted = ((outcomes, self.ours), (own_messages, self.own), (kept_uses, self.kept), (flights, self.flying))
+        return tuple(_count(table, which) for table, which in counted)
+
+    def used(self, connection: Connection, value: int | str, *, now: datetime, margin: timedelta) -> int:
+        """What counts against the limit at `now`."""
+        return sum(connection.execute(select(*self.counts()), self._bounds(value, now, margin)).one())
+
+    def room_at(
+        self, connection: Connection, value: int | str, surplus: int, *, now: datetime, margin: timedelta
+    ) -> datetime | None:
+        """When the `surplus`-th of the counted messages leaves the window; None where that many never do."""
+        bounds = self._bounds(value, now, margin)
+
+        def leaving(table: Table, which: ColumnElement[bool], lasts: timedelta) -> list[datetime]:
+            query = select(table.c.at).where(which).order_by(table.c.at).limit(surplus)
+            return [at + lasts for at in connection.execute(query, bounds).scalars()]
+
+        leave = merge(
+            leaving(outcomes, self.ours, DAY + margin),
+            leaving(own_messages, self.own, DAY),
+            leaving(kept_uses, self.kept, DAY + margin),
+        )
+        return next(islice(leave, surplus - 1, None), None)
+
+    def _bounds(self, value: int | str, now: datetime, margin: timedelta) -> dict[str, Any]:
+        return {self.column: value, "since": now - DAY - margin, "own_since": now - DAY}
+
+
+def _count(table: Table, which: ColumnElement[bool]) -> ScalarSelect[int]:
+    return select(func.count()).select_from(table).where(which).scalar_subquery()
+
+
+OF_ACCOUNT: Final = Uses("account_id")
+OF_DOMAIN: Final = Uses("domain")
+
+
+def _facts() -> Select[*tuple[Any, ...]]:
+    """Every count and instant of a claim, in one row."""
+    mailbox: Any = bindparam("mailbox")
+    date: Any = bindparam("date")
+    provider: Any = bindparam("provider")
+    now, hour_ago = bindparam("now", type_=UtcDateTime()), bindparam("hour_ago", type_=UtcDateTime())
+    went = and_(outcomes.c.mailbox_id == mailbox, outcomes.c.date == date, outcomes.c.outcome.in_(COUNTED))
+    flies = and_(flights.c.mailbox_id == mailbox, flights.c.date == date)
+    recent = and_(
+        outcomes.c.account_id == bindparam("account_id"), outcomes.c.at > hour_ago, outcomes.c.outcome.in_(COUNTED)
+    )
+    fell_due = and_(slots.c.mailbox_id == mailbox, slots.c.due_at > hour_ago, slots.c.due_at <= now)
+    held = and_(holds.c.account_id == bindparam("account_id"), holds.c.until > now)
+    good = and_(own_readings.c.mailbox_id == mailbox, own_readings.c.ok)
+    last_good = select(own_readings.c.at).where(good).order_by(own_readings.c.at.desc()).limit(1)
+    tried = select(func.max(attempts.c.ordinal)).where(attempts.c.slot_id == bindparam("slot"))
+    return select(
+        *_named("account", OF_ACCOUNT.counts()),
+        *_named("domain", OF_DOMAIN.counts()),
+        _count(outcomes, went).label("day_went"),
+        _count(flights, flies).label("day_flies"),
+        _count(outcomes, and_(went, outcomes.c.provider == provider)).label("lane_went"),
+        _count(flights, and_(flies, flights.c.provider == provider)).label("lane_flies"),
+        _count(outcomes, recent).label("hour_went"),
+        select(func.min(outcomes.c.at)).where(recent).scalar_subquery().label("hour_oldest"),
+        _count(slots, fell_due).label("hour_due"),
+        select(func.max(holds.c.until)).where(held).scalar_subquery().label("account_held_until"),
+        select(installation.c.restored_at).where(installation.c.id == 1).scalar_subquery().label("restored_at"),
+        last_good.scalar_subquery().label("own_reading_at"),
+        tried.scalar_subquery().label("tried"),
+    )
+
+
+def _named(whose: str, counts: tuple[ScalarSelect[int], ...]) -> list[ColumnElement[int]]:
+    return [
+        count.label(f"{whose}_{name}") for name, count in zip(("ours", "own", "kept", "flies"), counts, strict=True)
+    ]
+
+
+def _planned() -> Select[*tuple[Any, ...]]:
+    """What was planned for a slot's date and lane, and its recipient's state."""
+    on = and_(days.c.mailbox_id == slots.c.mailbox_id, days.c.date == slots.c.date)
+    lane = and_(
+        lane_days.c.mailbox_id == slots.c.mailbox_id,
+        lane_days.c.date == slots.c.date,
+        lane_days.c.provider == slots.c.provider,
+    )
+    return (
+        select(
+            mailboxes.c.removed_at,
+            mailboxes.c.paused_by,
+            mailboxes.c.verified_at,
+            days.c.target.label("day_target"),
+            lane_days.c.target,
+            lane_days.c.standing,
+        )
+        .select_from(slots)
+        .join(mailboxes, mailboxes.c.id == slots.c.recipient_id)
+        .outerjoin(days, on)
+        .outerjoin(lane_days, lane)
+        .where(slots.c.id == bindparam("slot"))
+    )
+
+
+def _judged() -> Select[str, float]:
+    """The last judgements of a lane, its mailbox and its domain."""
+
+    def head(kind: Subject, subject: str, provider: Any) -> ColumnElement[bool]:
+        return and_(
+            standing_heads.c.subject_kind == kind.value,
+            standing_heads.c.subject == bindparam(subject),
+            standing_heads.c.provider == provider,
+        )
+
+    lane: Any = bindparam("provider")
+    heads = or_(
+        head(Subject.LANE, "address", lane),
+        head(Subject.MAILBOX, "address", ""),
+        head(Subject.DOMAIN, "domain", ""),
+        head(Subject.DOMAIN, "domain", lane),
+    )
+    last = standings.c.id == standing_heads.c.standing_id
+    return select(standings.c.standing, standings.c.factor).join(standing_heads, last).where(heads)
+
+
+_FACTS: Final = _facts()
+_PLANNED: Final = _planned()
+_JUDGED: Final = _judged()
+CLAIM_QUERIES: Final = (_FACTS, _PLANNED, _JUDGED)
+
+
+def _asked(slot: Slot, sender: Mailbox, now: datetime, rules: Rules) -> dict[str, Any]:
+    return {
+        "slot": slot.id,
+        "mailbox": slot.mailbox_id,
+        "account_id": sender.account_id,
+        "domain": sender.domain,
+        "date": slot.date,
+        "provider": slot.provider,
+        "now": now,
+        "hour_ago": now - HOUR,
+        "since": now - DAY - rules.margin,
+        "own_since": now - DAY,
+    }
+
+
+def _held_until(connection: Connection, said: Row[*tuple[Any, ...]], now: datetime) -> datetime | None:
+    restore = hold_of_restore(connection, now=now) if said.restored_at is not None else None
+    found = [said.account_held_until, restore.until if restore else None]
+    return max((until for until in found if until is not None), default=None)
+
+
+def _lane(connection: Connection, planned: RowMapping, slot: Slot, sender: Mailbox, *, sent: int) -> LaneDay:
+    if planned["standing"] is None:
+        # A lane that was never planned has no room: doubt brakes.
+        standing, factor, target = Standing.HALTED, 0.0, 0
+    else:
+        standing, target = Standing(planned["standing"]), planned["target"]
+        # The recorded factor holds the day's growth too; what a brake since then takes goes by the standings alone.
+        factor = kept(standing)
+    whose = {"address": sender.address, "domain": sender.domain, "provider": slot.provider}
+    judged = connection.execute(_JUDGED, whose).all()
+    return LaneDay(
+        standing_planned=standing,
+        factor_planned=factor,
+        target=target,
+        # The worst of the three holds; nothing judged, it stands as it was planned.
+        standing_now=worst(Standing(row.standing) for row in judged) if judged else standing,
+        factor_now=min((row.factor for row in judged), default=factor),
+        sent=sent,
+    )
+
+
+def _account_wall(
+    connection: Connection, said: Row[*tuple[Any, ...]], sender: Mailbox, *, now: datetime, rules: Rules
+) -> Wall:
+    used = said.account_ours + said.account_own + said.account_kept + said.account_flies
+    kept = reserve(sender.daily_limit, rules.own_reserve_ratio)
+    wall = Wall(used=used, limit=sender.daily_limit, reserve=kept)
+    if not wall.is_full or said.account_flies:
+        return wall
+    surplus = used + kept - sender.daily_limit + 1
+    room_at = OF_ACCOUNT.room_at(connection, sender.account_id, surplus, now=now, margin=rules.margin)
+    return Wall(used=used, limit=sender.daily_limit, reserve=kept, room_at=room_at)
+
+
+def _domain_wall(
+    connection: Connection, said: Row[*tuple[Any, ...]], sender: Mailbox, *, now: datetime, rules: Rules
+) -> Wall | None:
+    if rules.domain_limit is None:
+        return None
+    used = said.domain_ours + said.domain_own + said.domain_kept + said.domain_flies
+    wall = Wall(used=used, limit=rules.domain_limit)
+    if not wall.is_full or said.domain_flies:
+        return wall
+    surplus = used - rules.domain_limit + 1
+    room_at = OF_DOMAIN.room_at(connection, sender.domain, surplus, now=now, margin=rules.margin)
+    return Wall(used=used, limit=rules.domain_limit, room_at=room_at)
+
+
+def _pace(said: Row[*tuple[Any, ...]]) -> Pace:
+    oldest = said.hour_oldest
+    return Pace(
+        sent=said.hour_went + said.account_flies,
+        due=said.hour_due,
+        room_at=None if oldest is None else oldest + HOUR,
+    )
+
+
+def _last(connection: Connection, slot_id: SlotId) -> LastAttempt | None:
+    query = (
+        select(attempts.c.ordinal, outcomes.c.outcome, outcomes.c.retry_at)
+        .outerjoin(outcomes, outcomes.c.attempt_id == attempts.c.id)
+        .where(attempts.c.slot_id == slot_id)
+        .order_by(attempts.c.ordinal.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    outcome = None if row.outcome is None else Outcome(row.outcome)
+    return LastAttempt(ordinal=row.ordinal, outcome=outcome, retry_at=row.retry_at)
