@@ -1,0 +1,1 @@
+"""Foreign answers become our words here, and only here."""

@@ -1,0 +1,172 @@
+"""Warm sessions: one per mailbox and protocol at a time, kept open a while, never shared, never mended.
+
+A session that failed, or whose user failed while holding it, is hung up. One mailbox has no part in another's trouble:
+there is no lock, and no connection, that two of them share.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from warmup.policy.mailbox import Endpoint, Mailbox, MailboxId, Protocol
+from warmup.wire.errors import Unreachable, WireError
+from warmup.wire.imap import ImapSession, open_imap
+from warmup.wire.login import Login
+from warmup.wire.network import Network
+from warmup.wire.smtp import SmtpSession, open_smtp
+
+UnsealLogin = Callable[[Mailbox, Protocol], Awaitable[Login]]
+
+_Session = TypeVar("_Session", SmtpSession, ImapSession)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Door(Generic[_Session]):
+    """One mailbox's way in. `whom` is what the session was opened for; another endpoint or user name wants another."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    session: _Session | None = None
+    whom: tuple[Endpoint, str] | None = None
+    idle_since: float = 0.0
+    closing: asyncio.TimerHandle | None = None
+
+
+class Doors:
+    """Opens, lends and keeps sessions. `unseal` gives the login of a mailbox for a protocol."""
+
+    def __init__(
+        self, *, network: Network, unseal: UnsealLogin, keep_seconds: float = 30.0, stale_seconds: float = 5.0
+    ) -> None:
+        self.network = network
+        self._unseal = unseal
+        self._keep_seconds = keep_seconds
+        self._stale_seconds = stale_seconds
+        self._smtp: dict[MailboxId, _Door[SmtpSession]] = {}
+        self._imap: dict[MailboxId, _Door[ImapSession]] = {}
+        self._farewells: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @asynccontextmanager
+    async def smtp(self, mailbox: Mailbox) -> AsyncIterator[SmtpSession]:
+        """A session that is logged in and alive. Raises WireError, and what `unseal` raises."""
+
+        async def opened() -> SmtpSession:
+            login = await self._unseal(mailbox, Protocol.SMTP)
+            return await open_smtp(mailbox.smtp, login, helo=mailbox.domain, network=self.network)
+
+        door = self._smtp.setdefault(mailbox.id, _Door[SmtpSession]())
+        async with self._lent(door, (mailbox.smtp, mailbox.username), opened, SmtpSession.refresh) as session:
+            yield session
+
+    @asynccontextmanager
+    async def imap(self, mailbox: Mailbox) -> AsyncIterator[ImapSession]:
+        """A session that is logged in and alive, any folder open. Raises WireError, and what `unseal` raises."""
+
+        async def opened() -> ImapSession:
+            login = await self._unseal(mailbox, Protocol.IMAP)
+            return await open_imap(mailbox.imap, login, network=self.network)
+
+        door = self._imap.setdefault(mailbox.id, _Door[ImapSession]())
+        async with self._lent(door, (mailbox.imap, mailbox.username), opened, ImapSession.noop) as session:
+            yield session
+
+    async def forget(self, mailbox_id: MailboxId) -> None:
+        """Close what is kept warm for a mailbox: it was removed, or its login changed."""
+        smtp, imap = self._smtp.pop(mailbox_id, None), self._imap.pop(mailbox_id, None)
+        await asyncio.gather(
+            *(self._shut(smtp) for smtp in [smtp] if smtp), *(self._shut(imap) for imap in [imap] if imap)
+        )
+
+    async def close(self) -> None:
+        """Close every session: idle ones politely, lent ones at once. Lends nothing afterwards."""
+        self._closed = True
+        await asyncio.gather(
+            *(self._shut(door) for door in self._smtp.values()), *(self._shut(door) for door in self._imap.values())
+        )
+        await asyncio.gather(*self._farewells)
+
+    @asynccontextmanager
+    async def _lent(
+        self,
+        door: _Door[_Session],
+        whom: tuple[Endpoint, str],
+        opened: Callable[[], Awaitable[_Session]],
+        refresh: Callable[[_Session], Awaitable[None]],
+    ) -> AsyncIterator[_Session]:
+        async with door.turn:
+            session = await self._warm(door, whom, refresh) or await self._opened(door, whom, opened)
+            try:
+                yield session
+            except BaseException:
+                # Nobody knows what state its user left it in.
+                door.session = None
+                session.abort()
+                raise
+            self._keep(door, session)
+
+    async def _warm(
+        self,
+        door: _Door[_Session],
+        whom: tuple[Endpoint, str],
+        refresh: Callable[[_Session], Awaitable[None]],
+    ) -> _Session | None:
+        """The kept session, if it is for the same login and still answers."""
+        session, door.session = door.session, None
+        if door.closing is not None:
+            door.closing.cancel()
+        if session is None:
+            return None
+        try:
+            if not session.usable or door.whom != whom or self._closed:
+                raise Unreachable("the kept session will not do")
+            if asyncio.get_running_loop().time() - door.idle_since >= self._stale_seconds:
+                await refresh(session)
+        except WireError:
+            session.abort()
+            return None
+        except BaseException:
+            session.abort()
+            raise
+        door.session = session
+        return session
+
+    async def _opened(
+        self, door: _Door[_Session], whom: tuple[Endpoint, str], opened: Callable[[], Awaitable[_Session]]
+    ) -> _Session:
+        if self._closed:
+            raise Unreachable("we are closing and open no more connections")
+        door.session = await opened()
+        door.whom = whom
+        return door.session
+
+    def _keep(self, door: _Door[_Session], session: _Session) -> None:
+        if self._closed or not session.usable or door.session is not session:
+            door.session = None
+            self._bid_farewell(session)
+            return
+        loop = asyncio.get_running_loop()
+        door.idle_since = loop.time()
+        door.closing = loop.call_later(self._keep_seconds, self._expire, door, session)
+
+    def _expire(self, door: _Door[_Session], session: _Session) -> None:
+        if door.session is session and not door.turn.locked():
+            door.session = None
+            self._bid_farewell(session)
+
+    async def _shut(self, door: _Door[SmtpSession] | _Door[ImapSession]) -> None:
+        session, door.session = door.session, None
+        if door.closing is not None:
+            door.closing.cancel()
+        if session is None:
+            return
+        if door.turn.locked():
+            session.abort()
+        else:
+            await session.close()
+
+    def _bid_farewell(self, session: SmtpSession | ImapSession) -> None:
+        farewell = asyncio.ensure_future(session.close())
+        self._farewells.add(farewell)
+        farewell.add_done_callback(self._farewells.discard)

@@ -1,0 +1,78 @@
+"""What can go wrong between us and a server, in our words.
+
+    WireError
+    ├── HostRefused          we do not go there: a private address, or any foreign one in a rehearsal
+    ├── Unreachable          no such host, refused, timed out, cut off
+    │   └── Unavailable      the server was there and said: not now
+    ├── Untrusted            no TLS, a certificate that does not hold, words that came before TLS
+    ├── CredentialsRefused   the server does not take this login
+    └── ProtocolError        an answer outside the protocol
+        ├── CommandRefused   the server said no to one command; the connection is sound
+        └── TooLarge         more bytes than anybody needs
+
+`str()` is one plain line, `hint` says what to do. Neither ever holds a secret: whatever a server said passes `quote`.
+"""
+
+from collections.abc import Iterable
+
+_LONGEST = 300
+
+
+class WireError(Exception):
+    """A server could not be used. `hint` is one sentence of advice, or empty."""
+
+    def __init__(self, summary: str, *, hint: str = "") -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+class HostRefused(WireError):
+    """We refuse to connect there; nothing was sent."""
+
+
+class Unreachable(WireError):
+    """No connection, or it was lost. Trying again later may help."""
+
+
+class Unavailable(Unreachable):
+    """The server answered, and asked for patience (SMTP 4yz, IMAP [UNAVAILABLE], BYE)."""
+
+
+class Untrusted(WireError):
+    """The server could not be believed. No credential was sent."""
+
+
+class CredentialsRefused(WireError):
+    """The server refused the login. Trying the same again may lock the account."""
+
+
+class ProtocolError(WireError):
+    """The server said something the protocol has no place for."""
+
+
+class CommandRefused(ProtocolError):
+    """One command was answered NO or BAD; the session goes on. `code` is RFC 5530's word (NONEXISTENT), or empty."""
+
+    def __init__(self, summary: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(summary, hint=hint)
+        self.code = code
+
+
+class TooLarge(ProtocolError):
+    """The server sent, or announced, more than a client needs to read."""
+
+
+def quote(said: str | bytes, *, secrets: Iterable[str] = ()) -> str:
+    """What a server said, fit for one line of ours: secrets and control characters out, at most 300 characters."""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    for secret in secrets:
+        # A password of one or two letters would shred the text and hide nothing.
+        if len(secret) > 2:
+            text = text.replace(secret, "…")
+    line = "".join(char if char.isprintable() else " " for char in text)
+    line = " ".join(line.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

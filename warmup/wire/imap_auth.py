@@ -1,0 +1,49 @@
+"""Logging in over IMAP: LOGIN with quoted words, AUTHENTICATE PLAIN where those will not do, XOAUTH2 with a token.
+
+A refusal that is not about the credentials (RFC 5530 says which) is `Unavailable`: it must not look like a wrong one.
+"""
+
+import re
+
+from warmup.mail.folder import quoted
+from warmup.wire.errors import CommandRefused, CredentialsRefused, Unavailable
+from warmup.wire.imap_line import ImapLine
+from warmup.wire.login import Login, SignIn
+
+_NOT_OURS = frozenset({"UNAVAILABLE", "SERVERBUG", "INUSE", "LIMIT", "OVERQUOTA"})
+_LATER = re.compile(r"too many|temporar|try again|rate limit|overload", re.IGNORECASE)
+
+
+async def sign_in(line: ImapLine, login: Login, capabilities: frozenset[str]) -> None:
+    """Log in, or raise WireError. `capabilities` are those before login, in upper case."""
+    mechanism = _mechanism(login, capabilities)
+    if mechanism is None:
+        raise CredentialsRefused(f"{line.endpoint} takes no password", hint=_other_way(capabilities))
+    try:
+        if mechanism == "LOGIN":
+            await line.run("LOGIN", quoted(login.username), quoted(login.secret), secrets=login.secrets)
+            return
+        response = login.xoauth2 if mechanism == "XOAUTH2" else login.plain
+        if "SASL-IR" in capabilities:
+            await line.run("AUTHENTICATE", mechanism, response, secrets=login.secrets)
+        else:
+            await line.run("AUTHENTICATE", mechanism, to_say=(response,), secrets=login.secrets)
+    except CommandRefused as refusal:
+        if refusal.code in _NOT_OURS or (not refusal.code and _LATER.search(refusal.summary)):
+            raise Unavailable(refusal.summary) from None
+        raise CredentialsRefused(f"{refusal.summary} (user name {login.username})") from None
+
+
+def _mechanism(login: Login, capabilities: frozenset[str]) -> str | None:
+    if login.sign_in is SignIn.XOAUTH2:
+        return "XOAUTH2"
+    simple = login.username.isascii() and login.secret.isascii()
+    if "AUTH=PLAIN" in capabilities and (not simple or "LOGINDISABLED" in capabilities):
+        # RFC 3501 9: a quoted string holds no 8-bit; SASL carries UTF-8.
+        return "PLAIN"
+    return None if "LOGINDISABLED" in capabilities else "LOGIN"
+
+
+def _other_way(capabilities: frozenset[str]) -> str:
+    oauth = capabilities & {"AUTH=XOAUTH2", "AUTH=OAUTHBEARER"}
+    return "this server wants OAuth: enrol with --oauth" if oauth else "ask the provider how mail programs sign in"
