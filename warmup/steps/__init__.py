@@ -1,0 +1,1 @@
+"""The circle: plan, send, observe, judge. Each step gathers, decides, applies."""

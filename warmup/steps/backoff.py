@@ -1,0 +1,41 @@
+"""When a server may be tried again: connection back-off, in real time and in memory.
+
+Every failure in a row doubles the wait, from `FIRST` to `LONGEST`; a success forgets it. It is about servers and
+machines, so it is neither ledger time nor kept over a restart.
+"""
+
+from dataclasses import dataclass, field
+
+from warmup.policy.mailbox import MailboxId, Protocol
+
+FIRST_SECONDS = 5.0
+LONGEST_SECONDS = 3600.0
+# A refused login is nearly always final until a person acts, and servers lock accounts that try again and again.
+REFUSED_SECONDS = 3600.0
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Failures in a row by mailbox and protocol."""
+
+    _until: dict[tuple[MailboxId, Protocol], float] = field(default_factory=dict)
+    _failures: dict[tuple[MailboxId, Protocol], int] = field(default_factory=dict)
+
+    def holds(self, mailbox: MailboxId, protocol: Protocol, elapsed: float) -> bool:
+        """True while the door should be left alone. `elapsed` is the boot clock in seconds."""
+        return elapsed < self._until.get((mailbox, protocol), 0.0)
+
+    def failed(self, mailbox: MailboxId, protocol: Protocol, elapsed: float, *, refused: bool) -> float:
+        """Note a failure; gives the seconds to wait. `refused`: the login itself was refused."""
+        key = (mailbox, protocol)
+        self._failures[key] = self._failures.get(key, 0) + 1
+        wait = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** (self._failures[key] - 1))
+        if refused:
+            wait = max(wait, REFUSED_SECONDS)
+        self._until[key] = elapsed + wait
+        return wait
+
+    def succeeded(self, mailbox: MailboxId, protocol: Protocol) -> None:
+        """Forget what failed before."""
+        self._failures.pop((mailbox, protocol), None)
+        self._until.pop((mailbox, protocol), None)

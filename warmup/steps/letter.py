@@ -1,0 +1,51 @@
+"""A slot's message, spelled out. The same slot gives the same bytes at every attempt (DESIGN, promise 1).
+
+Nothing of a message is kept but what it was drawn from: grammar, seed, due instant and ids. A reply says its thread's
+opener again from the opener's own seed, so that it keeps to the subject without a stored body.
+"""
+
+from collections.abc import Sequence
+
+from warmup.clock import seeded
+from warmup.content import Grammars
+from warmup.ledger.slots import Slot, ThreadMessage
+from warmup.mail.grammar import say
+from warmup.mail.identity import read
+from warmup.mail.message import compose
+from warmup.policy.mailbox import Mailbox
+
+
+def letter(
+    slot: Slot,
+    thread: Sequence[ThreadMessage],
+    *,
+    sender: Mailbox,
+    recipient: Mailbox,
+    opener_names: tuple[str, str],
+    grammars: Grammars,
+    header: str,
+) -> bytes:
+    """The message of `slot`. `thread` is what it answers, and what that answered, oldest first; empty for an opener.
+
+    `opener_names` are the display names of the thread's first sender and recipient; `header` names the identity header,
+    empty for none. LookupError where a grammar is gone, ValueError where a name cannot be spelled.
+    """
+    root = thread[0].slot if thread else slot
+    grammar = grammars.named(root.grammar)
+    about = None
+    if thread:
+        opener = say(grammar, seeded(root.seed), sender_name=opener_names[0], recipient_name=opener_names[1])
+        about = opener.about
+    text = say(grammar, seeded(slot.seed), sender_name=sender.name, recipient_name=recipient.name, reply_to=about)
+    token = read(slot.message_id)
+    return compose(
+        sender=(sender.name, sender.address),
+        recipient=(recipient.name, recipient.address),
+        subject=text.subject,
+        body=text.body,
+        message_id=slot.message_id,
+        date=slot.due_at.astimezone(sender.zone),
+        header=(header, token) if header and token else None,
+        in_reply_to=thread[-1].message_id if thread else None,
+        references=tuple(earlier.message_id for earlier in thread),
+    )

@@ -1,0 +1,208 @@
+"""Where did it land? One look at a mailbox's folders for the messages that are awaited there.
+
+Gather: what is awaited, and the header fields of what came in since the last look. Decide: which of it is ours (the
+signed id holds, this mailbox is the expected recipient, From agrees) and which awaited messages are missing. Apply: the
+sightings and the cursor in one transaction a folder, and only then any `--engage` action.
+
+Folders are opened read-only; of foreign messages a handful of header fields is read and forgotten. A look that failed
+says nothing: what was awaited is awaited again, and becomes `unobserved` a day after its deadline.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from warmup.ledger.cursors import Cursor
+from warmup.ledger.sightings import NewSighting, NextLook, Stage, Watch
+from warmup.mail import identity
+from warmup.mail.address import domain_of
+from warmup.mail.header import Header, parse_header_block
+from warmup.policy.attention import next_look, second_look
+from warmup.policy.fate import Placement
+from warmup.policy.mailbox import Mailbox, MailboxId, Protocol, SlotId
+from warmup.steps.circle import Circle
+from warmup.steps.engage import engage
+from warmup.steps.trouble import door_opened, door_shut
+from warmup.wire.errors import WireError
+from warmup.wire.imap import ImapSession
+from warmup.wire.imap_fetch import Header as FetchedHeader
+
+log = structlog.get_logger("observe")
+
+FIELDS = ("Message-ID", "From")
+"""What is read of any message, besides the identity header. Never a subject, never a body."""
+
+UNOBSERVED_AFTER = timedelta(hours=24)
+"""How long after its deadline a message is still looked for where looking fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A folder that is looked into, and what it means to be found there."""
+
+    name: str
+    placement: Placement
+
+
+def watched(mailbox: Mailbox) -> tuple[Watched, ...]:
+    """The inbox and the junk folder: the two places a receiver chooses between."""
+    inbox = (Watched("INBOX", Placement.INBOX),)
+    return inbox + ((Watched(mailbox.junk_folder, Placement.SPAM),) if mailbox.junk_folder else ())
+
+
+async def observe(mailbox_id: MailboxId, circle: Circle) -> None:
+    """Look once. Servers that cannot be reached or refuse are noted as a failed look, never raised."""
+    mailbox = await circle.mailbox(mailbox_id)
+    if circle.backoff.holds(mailbox_id, Protocol.IMAP, circle.clock.elapsed()):
+        return
+    began, now = circle.clock.elapsed(), circle.clock.now()
+    try:
+        async with circle.doors.imap(mailbox) as session:
+            await door_opened(mailbox, Protocol.IMAP, circle)
+            found = [
+                slot_id for folder in watched(mailbox) for slot_id in await _look_into(folder, mailbox, session, circle)
+            ]
+            await circle.ledger.sightings.looked(mailbox_id, "", now=circle.clock.now())
+            if mailbox.engage and not circle.dry_run:
+                await engage(mailbox, session, circle, news=bool(found))
+        was_read = True
+    except WireError as error:
+        await door_shut(mailbox, Protocol.IMAP, error, circle)
+        await circle.ledger.sightings.looked(mailbox_id, "", now=now, error=str(error))
+        was_read = False
+    circle.process.imap_check.observe(circle.clock.elapsed() - began)
+    await _conclude(mailbox_id, now, circle, was_read=was_read)
+
+
+async def _look_into(folder: Watched, mailbox: Mailbox, session: ImapSession, circle: Circle) -> list[SlotId]:
+    """Read what is new in one folder; what was found. It is durable before the next batch is asked for."""
+    seen: list[SlotId] = []
+    state = await session.examine(folder.name)
+    known = await circle.ledger.sightings.cursor(mailbox.id, folder.name)
+    last_uid = known.last_uid if known and known.uidvalidity == state.uidvalidity else 0
+    if state.exists and (state.uidnext is None or state.uidnext > last_uid + 1):
+        header = circle.settings.identity.header
+        async for batch in session.headers_after(last_uid, (*FIELDS, header) if header else FIELDS):
+            # Asked after the fetch: what lies in the batch was claimed before it, and what is in flight is awaited too.
+            awaited = {watch.message_id: watch for watch in await circle.ledger.sightings.awaited(mailbox.id)}
+            found = _ours(batch, folder, state.uidvalidity, mailbox, awaited, circle)
+            found = await _in_promotions(found, session)
+            cursor = Cursor(folder=folder.name, uidvalidity=state.uidvalidity, last_uid=batch[-1].uid)
+            now = circle.clock.now()
+            new = await circle.ledger.sightings.record(mailbox.id, found, now=now, cursor=cursor)
+            _say(new, found, awaited, now, circle)
+            seen += new
+    return seen
+
+
+def _ours(
+    batch: tuple[FetchedHeader, ...],
+    folder: Watched,
+    uidvalidity: int,
+    mailbox: Mailbox,
+    awaited: Mapping[str, Watch],
+    circle: Circle,
+) -> list[NewSighting]:
+    """The awaited messages of ours in a batch, as sightings."""
+    found = []
+    for row in batch:
+        header = parse_header_block(row.header, identity_header=circle.settings.identity.header or None)
+        watch = believed(header, mailbox, awaited, circle.key)
+        if watch is None or (watch.stage is Stage.SECOND and folder.placement is not Placement.SPAM):
+            continue
+        again = None
+        if watch.stage is Stage.FIRST:
+            now, within = circle.clock.now(), timedelta(hours=circle.settings.observe.second_look_hours)
+            look_at = second_look(now, now, within=within)
+            again = NextLook(look_at=look_at, deadline_at=now + within) if look_at else None
+        found.append(
+            NewSighting(
+                slot_id=watch.slot_id,
+                stage=watch.stage,
+                placement=folder.placement,
+                folder=folder.name,
+                uidvalidity=uidvalidity,
+                uid=row.uid,
+                delivered_at=circle.clock.from_server(row.internaldate) if row.internaldate else None,
+                message_id=header.message_id if header.message_id != watch.message_id else None,
+                again=again,
+            )
+        )
+    return found
+
+
+def believed(header: Header, mailbox: Mailbox, awaited: Mapping[str, Watch], key: bytes) -> Watch | None:
+    """The watch a message answers, if it is ours: awaited here, sent by whom From names, and signed for both."""
+    if header.from_address is None:
+        return None
+    for said in (header.identity, header.message_id):
+        token = identity.read(said) if said else None
+        if token is None:
+            continue
+        watch = awaited.get(identity.message_id(token, domain_of(header.from_address)))
+        if watch is None or watch.sender.lower() != header.from_address:
+            continue
+        if identity.believed(key, token, sender=watch.sender, recipient=mailbox.address) is not None:
+            return watch
+    return None
+
+
+async def _in_promotions(found: list[NewSighting], session: ImapSession) -> list[NewSighting]:
+    """The same sightings, with what Gmail shows under Promotions told apart where the server can tell."""
+    inbox = {sighting.uid for sighting in found if sighting.placement is Placement.INBOX and sighting.uid}
+    shown = await session.in_promotions(sorted(inbox)) if inbox else None
+    if not shown:
+        return found
+    return [
+        replace(sighting, placement=Placement.PROMOTIONS) if sighting.uid in shown else sighting for sighting in found
+    ]
+
+
+async def _conclude(mailbox_id: MailboxId, now: datetime, circle: Circle, *, was_read: bool) -> None:
+    """What was due and not found: missing after its deadline, given up where nothing could be read, else again."""
+    due = [watch for watch in await circle.ledger.sightings.awaited(mailbox_id) if watch.look_at <= now]
+
+    verdicts = [_verdict(watch, now, circle, was_read=was_read) for watch in due]
+
+    ended = [verdict for verdict in verdicts if isinstance(verdict, NewSighting)]
+    again = {
+        watch.slot_id: verdict for watch, verdict in zip(due, verdicts, strict=True) if isinstance(verdict, NextLook)
+    }
+    over = [watch.slot_id for watch, verdict in zip(due, verdicts, strict=True) if verdict is None]
+    if ended:
+        await circle.ledger.sightings.record(mailbox_id, ended, now=now)
+    if again:
+        await circle.ledger.sightings.look_again(again)
+    if over:
+        await circle.ledger.sightings.stop_looking(over)
+    for sighting in ended:
+        log.info("sighting", slot=sighting.slot_id, mailbox=mailbox_id, placement=sighting.placement.value)
+
+
+def _verdict(watch: Watch, now: datetime, circle: Circle, *, was_read: bool) -> NewSighting | NextLook | None:
+    """What becomes of a message that was due and not found; None: there was nothing more to learn."""
+    observe = circle.settings.observe
+    if watch.stage is Stage.SECOND:
+        within = timedelta(hours=observe.second_look_hours)
+        again = second_look(watch.deadline_at - within, now, within=within)
+        return NextLook(look_at=again, deadline_at=watch.deadline_at) if again else None
+    if now >= watch.deadline_at and was_read:
+        return NewSighting(slot_id=watch.slot_id, placement=Placement.MISSING)
+    if now >= watch.deadline_at + UNOBSERVED_AFTER:
+        return NewSighting(slot_id=watch.slot_id, placement=Placement.UNOBSERVED)
+    first = timedelta(seconds=observe.first_seconds)
+    look_at = next_look(watch.since, now, first=first, missing_after=watch.deadline_at - watch.since)
+    return NextLook(look_at=look_at, deadline_at=watch.deadline_at)
+
+
+def _say(
+    new: tuple[SlotId, ...], found: list[NewSighting], awaited: Mapping[str, Watch], now: datetime, circle: Circle
+) -> None:
+    since = {watch.slot_id: watch.since for watch in awaited.values()}
+    for sighting in found:
+        if sighting.slot_id in new:
+            if sighting.stage is Stage.FIRST:
+                circle.process.placement_delay.observe(max(0.0, (now - since[sighting.slot_id]).total_seconds()))
+            log.info("sighting", slot=sighting.slot_id, placement=sighting.placement.value, stage=sighting.stage.value)

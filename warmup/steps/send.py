@@ -1,0 +1,173 @@
+"""One slot, from due to done (DESIGN): connect, claim, hand over, record. Then the next slot on the same connection.
+
+Nothing is claimed until there is a server to talk to, and the message is composed before the claim, so that nothing of
+ours can fail between the durable intent and MAIL FROM. The outcome is a row of its own, committed before the next
+claim on this connection. A unit that is cancelled in mid-flight leaves the attempt without an outcome; the next start
+takes it for uncertain, and it is never sent again.
+"""
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import structlog
+
+from warmup.ledger.attempts import Claimed
+from warmup.ledger.situation import Rules
+from warmup.ledger.slots import Slot, ThreadMessage
+from warmup.mail.answer import Accepted, Answer, Deferred, Refused, Uncertain
+from warmup.policy.attention import deadline, first_look
+from warmup.policy.mailbox import Mailbox, MailboxId, Protocol
+from warmup.policy.quota import Hindrance, Lapse, Wait
+from warmup.policy.retry import next_try
+from warmup.steps.circle import Circle
+from warmup.steps.letter import letter
+from warmup.steps.own import read_own_traffic
+from warmup.steps.trouble import door_opened, door_shut
+from warmup.wire.errors import WireError
+from warmup.wire.smtp import Envelope, SmtpSession
+
+log = structlog.get_logger("send")
+
+LIMIT_REACHED = "5.4.5"
+"""FACTS.md: Google's and others' word for a daily limit that is used up; up to 24 hours without sending."""
+
+
+async def send(mailbox_id: MailboxId, circle: Circle) -> None:
+    """Send what is due from one mailbox, earliest first. What servers answer is recorded, never raised."""
+    mailbox = await circle.mailbox(mailbox_id)
+    due = await _still_in_grace(await circle.ledger.slots.due_of(mailbox_id, circle.clock.now()), circle)
+    if not due or circle.dry_run:
+        return
+    if circle.backoff.holds(mailbox_id, Protocol.SMTP, circle.clock.elapsed()):
+        return
+    if mailbox.may_send:
+        await read_own_traffic(mailbox, circle)
+    await _hand_over_all(mailbox, due, circle)
+
+
+async def _still_in_grace(due: tuple[Slot, ...], circle: Circle) -> tuple[Slot, ...]:
+    """Those that may still go; the others lapse, server or no server."""
+    now = circle.clock.now()
+    for slot in due:
+        if now > slot.due_at + circle.grace:
+            await circle.ledger.slots.lapse(slot.id, Hindrance.GRACE, now=now)
+            log.info("lapsed", slot=slot.id, mailbox=slot.mailbox_id, reason=Hindrance.GRACE.value)
+    return tuple(slot for slot in due if now <= slot.due_at + circle.grace)
+
+
+async def _hand_over_all(mailbox: Mailbox, due: tuple[Slot, ...], circle: Circle) -> None:
+    began = circle.clock.elapsed()
+    try:
+        async with circle.doors.smtp(mailbox) as session:
+            await door_opened(mailbox, Protocol.SMTP, circle)
+            for slot in due:
+                if not session.usable:
+                    break
+                await _hand_over(slot, mailbox, session, circle)
+    except WireError as error:
+        await door_shut(mailbox, Protocol.SMTP, error, circle)
+    circle.process.smtp_session.observe(circle.clock.elapsed() - began)
+
+
+async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle: Circle) -> None:
+    recipient = await circle.mailbox(slot.recipient_id)
+    content = await spelled(slot, mailbox, recipient, circle)
+
+    match await circle.ledger.attempts.claim(slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node):
+        case Claimed() as claimed:
+            envelope = Envelope(sender=mailbox.address, recipient=recipient.address, content=content)
+            answer = await session.submit(envelope)
+            await _record(claimed, mailbox, answer, circle)
+        case Wait(until=until, reason=reason):
+            log.debug("waits", slot=slot.id, mailbox=mailbox.id, reason=reason.value, until=until)
+        case Lapse(reason=reason):
+            log.info("lapsed", slot=slot.id, mailbox=mailbox.id, reason=reason.value)
+
+
+async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
+    now, slot, observe = circle.clock.now(), claimed.slot, circle.settings.observe
+    retry_at = _retry_at(claimed, answer, now, circle)
+    await circle.ledger.attempts.outcome(
+        claimed.id,
+        answer,
+        now=now,
+        retry_at=retry_at,
+        look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
+        deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
+    )
+    if isinstance(answer, Refused) and answer.reply.status == LIMIT_REACHED:
+        until = now + timedelta(hours=24)
+        await circle.ledger.attempts.hold_account(slot.account_id, until=until, reason=str(answer.reply), now=now)
+        log.warning("limit reached", mailbox=mailbox.id, until=until.isoformat())
+    circle.process.slot_lag.observe(max(0.0, (now - slot.due_at).total_seconds()))
+    log.info(
+        "attempt",
+        slot=slot.id,
+        mailbox=mailbox.id,
+        ordinal=claimed.ordinal,
+        verdict=type(answer).__name__.lower(),
+        **_said(answer),
+    )
+
+
+def _retry_at(claimed: Claimed, answer: Answer, now: datetime, circle: Circle) -> datetime | None:
+    if not isinstance(answer, Deferred):
+        return None
+    rng = circle.clock.rng("retry", claimed.slot.id, claimed.ordinal)
+    return next_try(answer, ordinal=claimed.ordinal, now=now, due_at=claimed.slot.due_at, grace=circle.grace, rng=rng)
+
+
+def _said(answer: Answer) -> dict[str, object]:
+    match answer:
+        case Accepted(reply=reply) | Refused(reply=reply):
+            return {"code": reply.code, "status": reply.status}
+        case Deferred(reply=maybe, reason=reason):
+            return {"code": maybe.code, "status": maybe.status} if maybe else {"reason": reason}
+        case Uncertain(reason=reason):
+            return {"reason": reason}
+        case _:
+            assert_never(answer)
+
+
+async def spelled(slot: Slot, mailbox: Mailbox, recipient: Mailbox, circle: Circle) -> bytes:
+    """The slot's message, with what it answers looked up."""
+    ancestors = await _ancestors(slot, circle)
+    names = (mailbox.name, recipient.name)
+    if ancestors:
+        opener = ancestors[0].slot
+        first = [await circle.mailbox(each) for each in (opener.mailbox_id, opener.recipient_id)]
+        names = (first[0].name, first[1].name)
+    return letter(
+        slot,
+        ancestors,
+        sender=mailbox,
+        recipient=recipient,
+        opener_names=names,
+        grammars=circle.grammars,
+        header=circle.settings.identity.header,
+    )
+
+
+async def _ancestors(slot: Slot, circle: Circle) -> tuple[ThreadMessage, ...]:
+    """What the slot answers, and what that answered, oldest first; ids as they arrived."""
+    if slot.in_reply_to is None:
+        return ()
+    known = {message.slot.id: message for message in await circle.ledger.slots.thread(slot.thread_id)}
+    chain: list[ThreadMessage] = []
+    at = known.get(slot.in_reply_to)
+    while at is not None:
+        chain.append(at)
+        at = known.get(at.slot.in_reply_to) if at.slot.in_reply_to is not None else None
+    return tuple(reversed(chain))
+
+
+def rules(circle: Circle) -> Rules:
+    """The configured part of every claim."""
+    limits = circle.settings.limits
+    return Rules(
+        grace=circle.grace,
+        margin=circle.margin,
+        own_reserve_ratio=limits.own_reserve_ratio,
+        own_fresh=timedelta(minutes=limits.own_fresh_minutes),
+        domain_limit=limits.domain_daily,
+    )
