@@ -1,0 +1,26 @@
+"""From a unit of work to the step that does it."""
+
+from typing import assert_never
+
+from warmup.engine.work import Work
+from warmup.steps.circle import Circle
+from warmup.steps.judge import judge
+from warmup.steps.observe import observe
+from warmup.steps.plan import plan_today
+from warmup.steps.send import send
+from warmup.steps.step import Step
+
+
+async def perform(work: Work, circle: Circle) -> None:
+    """Do one unit. What it raises is a surprise, for the engine to log; what servers answer is not."""
+    match work.step:
+        case Step.JUDGE:
+            await judge(work.mailbox, circle)
+        case Step.PLAN:
+            await plan_today(work.mailbox, circle)
+        case Step.SEND:
+            await send(work.mailbox, circle)
+        case Step.OBSERVE:
+            await observe(work.mailbox, circle)
+        case _:
+            assert_never(work.step)
