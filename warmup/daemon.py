@@ -1,0 +1,134 @@
+"""Start, tick, drain, stop.
+
+The daemon decides nothing about mail. It takes the ledger's lock, brings the ledger to a known state (schema, recovery,
+restored or not), opens the doors, and from then on asks the agenda what is due and hands it to the engine. APScheduler
+is the clock's hand and nothing more: one interval job for the tick, one for the watchdog. `stop` ends ticking first,
+then drains what runs, and only then shuts the scheduler down, since `shutdown` would cancel running coroutines.
+"""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+import structlog
+from apscheduler.executors.asyncio import AsyncIOExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from warmup.config import Settings, providers_of
+from warmup.engine.local import LocalEngine
+from warmup.engine.perform import perform
+from warmup.engine.work import Work
+from warmup.ledger.errors import LedgerError
+from warmup.policy.attention import deadline, first_look
+from warmup.steps.agenda import Agenda
+from warmup.steps.circle import Circle
+from warmup.wire.systemd import Supervisor
+
+log = structlog.get_logger("daemon")
+
+# What is in use for as long as the process lives.
+_FIXED = ("ledger", "vault", "http", "daemon", "engine", "network", "rehearsal", "content")
+
+
+class Daemon:
+    """The circle, kept turning. `start` once, then `run` until `stop` is asked for."""
+
+    def __init__(self, circle: Circle, *, supervisor: Supervisor) -> None:
+        self.circle = circle
+        self.agenda = Agenda(circle)
+        self._supervisor = supervisor
+        self._ready = False
+        self._asked_to_stop = asyncio.Event()
+        self._engine: LocalEngine | None = None
+
+    @property
+    def engine(self) -> LocalEngine:
+        """Where work runs; made by `start`, since its workers belong to a running loop."""
+        assert self._engine is not None, "start() comes first"
+        return self._engine
+
+    async def start(self) -> None:
+        """Bring the ledger to a known state: nothing in flight, a restored ledger noticed. Then work may begin."""
+        circle, observe = self.circle, self.circle.settings.observe
+        now = circle.clock.now()
+        restored = await circle.ledger.installation.check_restore(now=now)
+        if restored:
+            # Another incarnation draws other slots: those of the lost days are never made again.
+            circle.clock.reseed((await circle.ledger.installation.get()).seed)
+            log.warning("restored", lapsed=restored.lapsed, held_until=restored.held_until.isoformat())
+        recovered = await circle.ledger.attempts.recover(
+            now=now,
+            look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
+            deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
+        )
+        if recovered:
+            log.warning("recovered", uncertain=len(recovered))
+        concurrency = circle.settings.daemon.concurrency
+        self._engine = LocalEngine(lambda work: perform(work, self.circle), concurrency=concurrency)
+        self._ready = True
+        log.info("ready", concurrency=concurrency, speed=circle.clock.speed)
+
+    async def tick(self) -> int:
+        """Submit what is due now; gives how many units were taken."""
+        due = await self.agenda.due()
+        taken = sum(self.engine.submit(Work(step, mailbox)) for step, mailbox in due)
+        self.circle.process.ticked("due", self.circle.clock.wall())
+        return taken
+
+    async def run(self) -> None:
+        """Tick every `daemon.tick_seconds` until `ask_to_stop`, then drain within `daemon.drain_seconds`."""
+        settings = self.circle.settings
+        scheduler = AsyncIOScheduler(
+            jobstores={"default": MemoryJobStore()},
+            executors={"default": AsyncIOExecutor()},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            timezone=UTC,
+        )
+        scheduler.add_job(self._guarded_tick, "interval", seconds=settings.daemon.tick_seconds, id="tick")
+        if self._supervisor.watchdog_seconds:
+            scheduler.add_job(self._pat, "interval", seconds=self._supervisor.watchdog_seconds / 3, id="watchdog")
+        scheduler.start()
+        self._supervisor.say("READY=1")
+        await self._guarded_tick()
+        await self._asked_to_stop.wait()
+
+        self._supervisor.say("STOPPING=1")
+        scheduler.pause()
+        clean = await self.engine.drain(settings.daemon.drain_seconds)
+        scheduler.shutdown(wait=False)
+        self._ready = False
+        log.info("stopped", clean=clean)
+
+    def ask_to_stop(self) -> None:
+        """Make `run` drain and return; a second call changes nothing."""
+        self._asked_to_stop.set()
+
+    def adopt(self, settings: Settings) -> str | None:
+        """Go on under other settings, all of them or, where one needs a restart, none; then the answer names those."""
+        before = self.circle.settings
+        fixed = [name for name in _FIXED if getattr(settings, name) != getattr(before, name)]
+        if fixed:
+            return f"{', '.join(fixed)}: a change here needs a restart"
+        self.circle = replace(self.circle, settings=settings, providers=providers_of(settings))
+        self.agenda = Agenda(self.circle)
+        return None
+
+    async def unready(self) -> str | None:
+        """Why `/readyz` must say 503, or None: lock, migration and recovery are done and the ledger answers."""
+        if not self._ready:
+            return "starting or stopping"
+        try:
+            await self.circle.ledger.installation.get()
+        except LedgerError as trouble:
+            return str(trouble)
+        return None
+
+    async def _guarded_tick(self) -> None:
+        try:
+            await self.tick()
+        except Exception:  # the edge of a tick: logged, and the next tick asks again
+            log.exception("tick failed")
+
+    def _pat(self) -> None:
+        self._supervisor.say("WATCHDOG=1")

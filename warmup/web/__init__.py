@@ -1,0 +1,1 @@
+"""The daemon's doors: pages, JSON API, metrics and health."""
