@@ -1,0 +1,97 @@
+"""The sandbox as a process of its own."""
+
+import asyncio
+import json
+import signal
+import smtplib
+import ssl
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Start = Callable[..., Awaitable["asyncio.subprocess.Process"]]
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    running: list[asyncio.subprocess.Process] = []
+
+    async def start_one(*more: str) -> asyncio.subprocess.Process:
+        command = (sys.executable, "-m", "warmup.sandbox", "--folder", str(tmp_path), "--start", "2026-11-02T08:00:00Z")
+        process = await asyncio.create_subprocess_exec(*command, *more, stdout=PIPE, stderr=PIPE)
+        running.append(process)
+        return process
+
+    yield start_one
+    for process in running:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def about(process: asyncio.subprocess.Process, folder: Path) -> Any:
+    assert process.stdout
+    assert await asyncio.wait_for(process.stdout.readline(), 20) == b"ready\n"
+    return json.loads((folder / "sandbox.json").read_text())
+
+
+def send(sender: Any, recipient: str, message_id: str) -> None:
+    context = ssl.create_default_context(cafile=sender["ca_file"])
+    with smtplib.SMTP_SSL(sender["host"], sender["smtps_port"], context=context, timeout=10) as client:
+        client.login(sender["username"], sender["password"])
+        client.sendmail(sender["address"], [recipient], f"Message-ID: {message_id}\r\n\r\nHello.\r\n")
+
+
+async def test_it_tells_its_doors_keeps_a_journal_and_leaves_its_record(start: Start, tmp_path: Path) -> None:
+    process = await start("--speed", "60", "--seed", "s")
+    told = await about(process, tmp_path)
+    first, *_, last = told["accounts"]
+    await asyncio.to_thread(send, first, last["address"], "<1@gmail.test>")
+
+    journal = (tmp_path / "received.jsonl").read_text().splitlines()
+    assert [json.loads(line)["message_id"] for line in journal] == ["<1@gmail.test>"]
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    (receipt,) = json.loads((tmp_path / "record.json").read_text())["receipts"]
+    assert receipt["account"] == first["address"]
+    start_of_time = datetime(2026, 11, 2, 8, tzinfo=UTC)
+    assert start_of_time < datetime.fromisoformat(receipt["at"]) < start_of_time + timedelta(hours=1)
+
+
+async def test_the_journal_survives_a_kill(start: Start, tmp_path: Path) -> None:
+    process = await start()
+    first, *_, last = (await about(process, tmp_path))["accounts"]
+    await asyncio.to_thread(send, first, last["address"], "<1@gmail.test>")
+    process.kill()
+    await process.wait()
+    assert len((tmp_path / "received.jsonl").read_text().splitlines()) == 1
+
+
+async def test_faults_are_taken_from_the_command_line(start: Start, tmp_path: Path) -> None:
+    process = await start("--fault", "defer:ada@gmail.test:1")
+    first, *_, last = (await about(process, tmp_path))["accounts"]
+    assert first["address"] == "ada@gmail.test"
+    with pytest.raises(smtplib.SMTPDataError) as refusal:
+        await asyncio.to_thread(send, first, last["address"], "<1@gmail.test>")
+    assert refusal.value.smtp_code == 451
+    await asyncio.to_thread(send, first, last["address"], "<1@gmail.test>")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("--world", "nowhere", "no world 'nowhere'"),
+        ("--start", "2026-11-02", "no zone"),
+        ("--fault", "x:y", "FaultKind"),
+    ],
+)
+async def test_a_wrong_option_ends_with_2_and_says_why(start: Start, option: str, value: str, complaint: str) -> None:
+    process = await start(option, value)
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert complaint in said.decode()

@@ -1,0 +1,139 @@
+"""The sandbox as a process of its own, for tests that kill the daemon beside it.
+
+    python -m warmup.sandbox --folder DIR --seed S --speed X --start INSTANT [--anchor INSTANT] …
+
+Once its doors are open it writes sandbox.json into DIR and then "ready" to stdout; every message taken is a line in
+received.jsonl before its reply leaves; on SIGTERM it writes record.json and ends with 0. Its time is `start` +
+(wall − anchor) · speed, so a daemon with the same figures agrees with it.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from warmup.clock import WallClock
+from warmup.sandbox.accounts import SandboxProvider, cast
+from warmup.sandbox.faults import Fault, FaultKind
+from warmup.sandbox.sandbox import Sandbox
+from warmup.world import World, WorldError, WorldUnknown, built_in, read_world
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; the exit code."""
+    options = _parser().parse_args(arguments)
+    anchor = options.anchor or WallClock().wall()
+    clock = WallClock(seed=options.seed, speed=options.speed, anchor=(anchor, options.start))
+    names = [receiver.name for receiver in options.world.receivers]
+    first, second, third = (names * 3)[:3]
+    providers = cast(options.seed, receivers=(first, second, third), accounts_each=options.accounts)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    sandbox = Sandbox(
+        options.world,
+        seed=options.seed,
+        clock=clock,
+        providers=providers,
+        start=options.start,
+        folder=options.folder,
+        journal=options.folder / "received.jsonl",
+        faults=options.fault,
+        pump=True,
+    )
+    times = {"start": _spelled(options.start), "anchor": _spelled(anchor), "speed": options.speed}
+    asyncio.run(_serve(sandbox, options.folder, times))
+    return 0
+
+
+async def _serve(sandbox: Sandbox, folder: Path, times: Mapping[str, Any]) -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    async with sandbox:
+        accounts = [account for provider in sandbox.providers for account in _accounts(sandbox, provider)]
+        ca_file = str(sandbox.ca_file.absolute())
+        _write(folder / "sandbox.json", {**times, "pid": os.getpid(), "ca_file": ca_file, "accounts": accounts})
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        await told.wait()
+    _write(folder / "record.json", {"receipts": [receipt.as_json() for receipt in sandbox.record.receipts]})
+
+
+def _accounts(sandbox: Sandbox, provider: SandboxProvider) -> list[dict[str, Any]]:
+    about = {"provider": provider.name, "domain": provider.domain, "enforced_limit": provider.enforced_limit}
+    return [
+        {
+            **about,
+            **asdict(account),
+            **asdict(sandbox.doors(account.address)),
+            "ca_file": str(sandbox.ca_file.absolute()),
+        }
+        for account in provider.accounts
+    ]
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write whole or not at all: who waits for the file reads it as soon as it is there."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m warmup.sandbox", description="A small mail world on loopback.")
+    parser.add_argument("--folder", type=Path, required=True, help="where its files go")
+    parser.add_argument("--seed", default="sandbox", help="the same seed gives the same world")
+    parser.add_argument("--speed", type=float, default=1.0, help="sandbox seconds for each real second")
+    parser.add_argument("--start", type=_instant, required=True, help="the first instant, ISO 8601 with a zone")
+    parser.add_argument("--anchor", type=_instant, help="the wall instant at which time was --start (now)")
+    parser.add_argument("--world", type=_world, default="gentle", help="a world's name, or a TOML file")
+    parser.add_argument("--accounts", type=int, default=3, help="accounts at each of the three providers")
+    parser.add_argument(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="KIND:ADDRESS[:TIMES]",
+        help=f"spoil messages from ADDRESS; KIND is one of {', '.join(kind.value for kind in FaultKind)}",
+    )
+    return parser
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text} has no zone; write it with Z")
+    return instant.astimezone(UTC)
+
+
+def _world(text: str) -> World:
+    try:
+        if "/" in text or text.endswith(".toml"):
+            return read_world(tomllib.loads(Path(text).read_text("utf-8")))
+        return built_in(text)
+    except (WorldError, WorldUnknown, OSError, tomllib.TOMLDecodeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _fault(text: str) -> Fault:
+    kind, _, rest = text.partition(":")
+    address, _, times = rest.partition(":")
+    try:
+        return Fault(kind=FaultKind(kind), account=address.lower(), times=int(times or 1))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _spelled(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

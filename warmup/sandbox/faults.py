@@ -1,0 +1,54 @@
+"""Ways in which a real server spoils a message, for tests of whoever speaks to it.
+
+A fault waits for a message of its account or to its recipient, strikes `times` times and is spent. The ones that break
+off after the final dot come in both kinds, because both happen: the server has the message, or it has not.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, unique
+
+
+@unique
+class FaultKind(Enum):
+    """What goes wrong; the value is its name on the command line."""
+
+    CUT_IN_DATA = "cut-in-data"  # the connection breaks while the message is on its way
+    CUT_AFTER_DOT = "cut-after-dot"  # taken, and the connection breaks before the reply
+    LOSE_AFTER_DOT = "lose-after-dot"  # not taken, and the connection breaks before a reply
+    SILENT_AFTER_DOT = "silent-after-dot"  # taken, and no reply ever comes
+    DEFER = "defer"  # 451 4.3.0
+    SLOW = "slow"  # the reply takes `seconds`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """`kind` strikes the next `times` messages from `account` to `recipient`; None matches any. `seconds` are real."""
+
+    kind: FaultKind
+    account: str | None = None
+    recipient: str | None = None
+    times: int = 1
+    seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.times < 1:
+            raise ValueError(f"a fault strikes at least once, got {self.times}")
+
+
+class Faults:
+    """The faults still to strike."""
+
+    def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
+        self._waiting: list[tuple[Fault, int]] = [(fault, fault.times) for fault in faults]
+
+    def add(self, fault: Fault) -> None:
+        """Let `fault` wait for its messages, after those that wait already."""
+        self._waiting.append((fault, fault.times))
+
+    def strike(self, account: str, recipient: str) -> Fault | None:
+        """The fault that strikes this message, counted as used, or None."""
+        for index, (fault, left) in enumerate(self._waiting):
+            if fault.account in (None, account) and fault.recipient in (None, recipient):
+                self._waiting[index : index + 1] = [(fault, left - 1)] if left > 1 else []
+                return fault
+        return None

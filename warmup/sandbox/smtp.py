@@ -1,0 +1,163 @@
+"""The submission door: aiosmtpd's server on our accounts, with TLS before AUTH and AUTH before MAIL.
+
+What a message draws is decided by the post office when its last dot has come. Here stand the manners of a submission
+server: only known recipients, only the account's own reverse-path, one recipient a message, and the faults for tests.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from warmup.clock import pause
+from warmup.mail.answer import Reply
+from warmup.sandbox.faults import Fault, FaultKind, Faults
+from warmup.sandbox.office import PostOffice
+
+MOST_BYTES = 10 * 1024 * 1024
+_TEMPORARY = Reply(code=451, status="4.3.0", text="Temporary server error, try again later")
+
+# aiosmtpd tells every command at INFO and warns of its own deprecations at every login; nobody in a demo cares.
+logging.getLogger("mail.log").setLevel(logging.ERROR)
+
+
+class _Submission(SMTP):
+    """One connection of a client."""
+
+    AuthLoginUsernameChallenge = "Username:"
+    AuthLoginPasswordChallenge = "Password:"
+
+    def __init__(self, door: "SmtpDoor", *, starttls: ssl.SSLContext | None) -> None:
+        super().__init__(
+            door,
+            data_size_limit=MOST_BYTES,
+            hostname="localhost",
+            ident="ESMTP sandbox",
+            tls_context=starttls,
+            require_starttls=starttls is not None,
+            auth_required=True,
+            authenticator=door.authenticate,
+            loop=asyncio.get_running_loop(),
+        )
+        # Where there is no STARTTLS the socket itself is TLS, which aiosmtpd does not see.
+        self._auth_require_tls = starttls is not None
+        self._door = door
+        self.fault: Fault | None = None
+        self.closing = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._door.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._door.connections.discard(self)
+
+    def abort(self) -> None:
+        """Break the connection without a word."""
+        transport = self._original_transport or self.transport
+        if isinstance(transport, asyncio.Transport):
+            transport.abort()
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        envelope = self.envelope
+        self.fault = None
+        if envelope and envelope.rcpt_tos:
+            self.fault = self._door.faults.strike(str(envelope.mail_from).lower(), envelope.rcpt_tos[0].lower())
+        if self.fault and self.fault.kind is FaultKind.CUT_IN_DATA:
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            await self._reader.readline()
+            self.abort()
+            return
+        await super().smtp_DATA(arg)
+        if self.closing and self.transport:
+            self.transport.close()
+
+
+class SmtpDoor:
+    """Serves the SMTP connections of one provider: aiosmtpd calls the `handle_*` methods."""
+
+    def __init__(self, office: PostOffice, passwords: Mapping[str, str], faults: Faults) -> None:
+        self.office = office
+        self.faults = faults
+        self.connections: set[_Submission] = set()
+        self._passwords = {address.lower(): secret for address, secret in passwords.items()}
+
+    def protocol(self, starttls: ssl.SSLContext | None) -> asyncio.Protocol:
+        """A server for one connection that wants STARTTLS first, or None where the socket is TLS already."""
+        return _Submission(self, starttls=starttls)
+
+    def close(self) -> None:
+        """End every connection at once, as a server that goes down does."""
+        for connection in list(self.connections):
+            connection.abort()
+
+    def authenticate(
+        self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, login: Any
+    ) -> AuthResult:
+        """Whether the password is the account's."""
+        assert isinstance(login, LoginPassword)
+        secret = self._passwords.get(login.login.decode(errors="replace").lower())
+        return AuthResult(
+            success=secret is not None and secret.encode() == login.password, handled=False, auth_data=login
+        )
+
+    async def handle_EHLO(  # noqa: N802
+        self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Offer enhanced status codes (RFC 2034) besides what aiosmtpd does."""
+        session.host_name = hostname
+        return [*responses[:-1], "250-ENHANCEDSTATUSCODES", responses[-1]]
+
+    async def handle_MAIL(  # noqa: N802
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Refuse a reverse-path that is not the account's own."""
+        if address.lower() != _login(session):
+            return "553 5.7.1 Sender address not owned by the account"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 OK"
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Take one recipient a message, who must live here."""
+        if envelope.rcpt_tos:
+            return "452 4.5.3 One recipient a message"
+        if not self.office.knows(address):
+            return "550 5.1.1 No such user here"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, server: _Submission, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Have the message judged, or let its fault have its way."""
+        fault = server.fault
+        kind = fault.kind if fault else None
+        if fault and kind is FaultKind.SLOW:
+            await pause(fault.seconds)
+        if kind is FaultKind.DEFER:
+            return str(_TEMPORARY)
+        content = envelope.original_content
+        assert content is not None
+        reply = (
+            _TEMPORARY
+            if kind is FaultKind.LOSE_AFTER_DOT
+            else self.office.take(_login(session), envelope.rcpt_tos[0], content)
+        )
+        if kind in (FaultKind.LOSE_AFTER_DOT, FaultKind.CUT_AFTER_DOT):
+            server.abort()
+        if kind is FaultKind.SILENT_AFTER_DOT:
+            # Ends when the client has lost patience and the connection with it.
+            await asyncio.Event().wait()
+        # RFC 5321 4.2.3: 421 is "closing transmission channel", and those who say it do it.
+        server.closing = reply.code == 421
+        return str(reply)
+
+
+def _login(session: Session) -> str:
+    return session.auth_data.login.decode().lower() if session.auth_data else ""
