@@ -1,0 +1,1 @@
+"""Admin verbs, one module per noun: parse, call, print."""

@@ -1,0 +1,131 @@
+"""From settings to a running circle: the one place where the parts are put together.
+
+Every verb that needs the ledger's parts asks here, so that daemon, demo and enrolment use the same doors, the same
+vault and the same clock. Nothing is sent or decided here.
+"""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from warmup.clock import Clock, HoldingClock, WallClock
+from warmup.config import Settings, providers_of
+from warmup.content import load as load_grammars
+from warmup.ledger.installation import Anchor, Installation
+from warmup.ledger.ledger import Ledger
+from warmup.policy.mailbox import Mailbox, Protocol
+from warmup.steps.circle import Circle
+from warmup.vault import Vault
+from warmup.wire.doors import Doors, UnsealLogin
+from warmup.wire.errors import CredentialsRefused
+from warmup.wire.login import Login
+from warmup.wire.network import Network
+
+IDENTITY = "identity key"
+_KEY_BYTES = 32
+_TOKEN_BYTES = 16
+
+AnyClock = WallClock | HoldingClock
+
+
+def network_of(settings: Settings) -> Network:
+    """How servers are reached under these settings."""
+    return Network(
+        ca_file=settings.network.ca_file,
+        allow_private_hosts=settings.network.allow_private_hosts,
+        smtp_timeout=settings.network.smtp_timeout_seconds,
+        imap_timeout=settings.network.imap_timeout_seconds,
+        rehearsal=settings.is_rehearsal,
+    )
+
+
+async def establish(ledger: Ledger, vault: Vault, clock: Clock) -> Installation:
+    """The ledger's installation, with an identity key of its own; made where the ledger is new."""
+    installation = await ledger.installation.establish(now=clock.now(), token=clock.token(_TOKEN_BYTES).hex())
+    if installation.identity_key_sealed is None:
+        sealed = vault.seal_blob(clock.token(_KEY_BYTES), purpose=IDENTITY)
+        await ledger.installation.set_identity_key(sealed)
+        installation = await ledger.installation.get()
+    return installation
+
+
+def clock_of(settings: Settings, anchor: Anchor | None) -> WallClock:
+    """The clock the ledger lives by: the wall's, or a rehearsal's where one was begun (its anchor is in the ledger)."""
+    if not settings.is_rehearsal or anchor is None:
+        return WallClock()
+    return WallClock(speed=anchor.speed, anchor=(anchor.wall, anchor.ledger))
+
+
+async def rehearsed(settings: Settings, ledger: Ledger, installation: Installation) -> Anchor | None:
+    """The anchor in force. Another speed than the ledger's moves it: the rehearsal goes on from where it is."""
+    known, wall = installation.anchor, WallClock().wall()
+    if not settings.is_rehearsal:
+        return None
+    if known is not None and known.speed == settings.rehearsal.speed:
+        return known
+    reached = wall if known is None else known.ledger + (wall - known.wall) * known.speed
+    anchor = Anchor(wall=wall, ledger=reached, speed=settings.rehearsal.speed)
+    await ledger.installation.set_anchor(anchor)
+    return anchor
+
+
+def unsealer(ledger: Ledger, vault: Vault) -> UnsealLogin:
+    """What the doors ask for a login: the sealed secret is opened for this one use and kept nowhere."""
+
+    async def unseal(mailbox: Mailbox, protocol: Protocol) -> Login:
+        endpoint = mailbox.smtp if protocol is Protocol.SMTP else mailbox.imap
+        credential = (await ledger.mailboxes.credentials(mailbox.id)).get(protocol)
+        if credential is None:
+            raise CredentialsRefused("no password is kept for it", hint="warmup mailbox set ADDRESS --password-stdin")
+        secret = vault.unseal(credential.sealed, mailbox=mailbox.address, protocol=protocol.value, host=endpoint.host)
+        return Login(username=mailbox.username, secret=secret)
+
+    return unseal
+
+
+@asynccontextmanager
+async def assembled(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    clock: AnyClock | None = None,
+    dry_run: bool = False,
+) -> AsyncIterator[Circle]:
+    """A circle over the ledger that is there, closed at the end.
+
+    Raises LedgerError, VaultError, ContentError; nothing is left open then.
+    """
+    vault = Vault.open(settings.vault.key_file, environ)
+    grammars = load_grammars(settings.content.folder)
+    ledger = Ledger.open(settings.ledger.url)
+    try:
+        installation = await establish(ledger, vault, clock or WallClock())
+        assert installation.identity_key_sealed is not None
+        key = vault.unseal_blob(installation.identity_key_sealed, purpose=IDENTITY)
+        if clock is None:
+            clock = clock_of(settings, await rehearsed(settings, ledger, installation))
+            clock.raise_to(await _latest(ledger, clock))
+        clock.reseed(installation.seed)
+        doors = Doors(network=network_of(settings), unseal=unsealer(ledger, vault))
+        try:
+            yield Circle(
+                ledger=ledger,
+                clock=clock,
+                doors=doors,
+                settings=settings,
+                providers=providers_of(settings),
+                grammars=grammars,
+                key=key,
+                node=f"{socket.gethostname()}:{os.getpid()}",
+                dry_run=dry_run,
+            )
+        finally:
+            await doors.close()
+    finally:
+        await ledger.close()
+
+
+async def _latest(ledger: Ledger, clock: Clock) -> datetime:
+    return await ledger.installation.latest() or clock.now()

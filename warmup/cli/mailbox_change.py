@@ -1,0 +1,303 @@
+"""Enrolling, changing, pausing, removing and checking mailboxes. What fails leaves everything as it was."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import typer
+
+from warmup.cli import enrolment
+from warmup.cli.enrolment import Wish, draft
+from warmup.cli.faults import Exit, Fault, bad_input, wrong_usage
+from warmup.cli.invocation import Invocation
+from warmup.cli.output import print_json, progress, say, warn
+from warmup.cli.parts import Parts, parts_of
+from warmup.cli.password import PasswordSource, check_takes_passwords, fitted
+from warmup.cli.verification import Folders, verified
+from warmup.ledger.enrolled import NewMailbox
+from warmup.ledger.errors import DuplicateMailbox
+from warmup.ledger.mailboxes import Credential
+from warmup.mail.address import account_form
+from warmup.policy.mailbox import Endpoint, Mailbox, Protocol, Role, Security
+from warmup.policy.provider import Provider
+from warmup.vault import Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whom:
+    """Which mailboxes a verb is about: one, those with a tag, or, with neither, all."""
+
+    address: str | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The options of `mailbox set` as they were said; None: stays as it is."""
+
+    account_type: str | None = None
+    daily_limit: int | None = None
+    target: int | None = None
+    ramp: str | None = None
+    timezone: str | None = None
+    role: Role | None = None
+    smtp: str | None = None
+    smtp_security: Security | None = None
+    imap: str | None = None
+    imap_security: Security | None = None
+    username: str | None = None
+    engage: bool | None = None
+    tags: tuple[str, ...] | None = None
+    name: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """True where nothing is to be changed."""
+        return all(getattr(self, field.name) is None for field in fields(self))
+
+
+async def enrol(here: Invocation, wish: Wish, source: PasswordSource, *, verify: bool) -> None:
+    """Check, log in to both servers, save: in this order, so that nothing half-enrolled is ever kept."""
+    async with parts_of(here) as parts:
+        now = parts.clock.now()
+        plan = draft(wish, settings=parts.settings, providers=parts.providers, now=now)
+        await _check_new(parts, plan.new)
+        check_takes_passwords(plan.provider)
+        vault = parts.vault()
+        for doubt in plan.doubts:
+            warn(doubt)
+        new, secret = plan.new, ""
+        if verify or source.is_said:
+            secret = _secret(here, source, plan.provider, new.address)
+        if verify:
+            progress(f"logging in to {new.smtp} and {new.imap}")
+            both = dict.fromkeys(Protocol, secret)
+            found = await verified(new, both, provider=plan.provider, network=parts.network)
+            new = replace(
+                new, junk_folder=found.junk, sent_folder=found.sent, trash_folder=found.trash, verified_at=now
+            )
+            _warn_of(found)
+        await parts.ledger.mailboxes.add(new, _sealed(vault, new, secret) if secret else ())
+    typer.echo(_enrolled(new))
+    for note in plan.notes:
+        say(note)
+
+
+async def alter(here: Invocation, address: str, wish: Change, source: PasswordSource, *, verify: bool) -> None:
+    """Change what is said; a changed login is tried first."""
+    if wish.is_empty and not source.is_said:
+        raise wrong_usage("nothing is to be changed", "see warmup mailbox set --help")
+    async with parts_of(here) as parts:
+        before = await parts.ledger.mailboxes.get(address)
+        provider = parts.provider_of(before)
+        after = _changed(before, wish, parts, provider)
+        credentials: tuple[Credential, ...] = ()
+        if _login_of(before) != _login_of(after) or source.is_said:
+            vault = parts.vault()
+            secrets = await _secrets(parts, vault, before, after, source)
+            after = await _proven(parts, after, secrets, provider, verify=verify)
+            credentials = tuple(
+                credential
+                for one in secrets
+                for credential in _sealed(vault, after, secrets[one])
+                if credential.protocol is one
+            )
+        await parts.ledger.mailboxes.save(after, credentials)
+        if credentials and verify:
+            await parts.ledger.mailboxes.clear_problem(after.id)
+    typer.echo(f"changed {after.address}")
+
+
+async def pause(here: Invocation, whom: Whom) -> None:
+    """Pause by hand."""
+    async with parts_of(here) as parts:
+        chosen = await _meant(parts, whom)
+        changed = await parts.ledger.mailboxes.pause([mailbox.id for mailbox in chosen])
+    typer.echo(f"paused {changed} of {len(chosen)}")
+
+
+async def resume(here: Invocation, whom: Whom) -> None:
+    """Lift a pause, whoever made it."""
+    async with parts_of(here) as parts:
+        chosen = await _meant(parts, whom)
+        changed = await parts.ledger.mailboxes.resume([mailbox.id for mailbox in chosen])
+    typer.echo(f"resumed {changed} of {len(chosen)}")
+
+
+async def remove(here: Invocation, address: str, *, purge: bool) -> None:
+    """Take a mailbox out; raises UnknownMailbox."""
+    async with parts_of(here) as parts:
+        mailbox = await parts.ledger.mailboxes.get(address)
+        await parts.ledger.mailboxes.remove(mailbox.id, now=parts.clock.now(), purge=purge)
+    typer.echo(f"removed {mailbox.address}" + (" with its history" if purge else "; its history stays"))
+
+
+async def check(here: Invocation, address: str, *, as_json: bool) -> None:
+    """Log in with what is kept. A mailbox that was unverified, or had a problem, is well again afterwards."""
+    async with parts_of(here) as parts:
+        mailbox = await parts.ledger.mailboxes.get(address)
+        vault = parts.vault()
+        secrets = await _kept(parts, vault, mailbox)
+        found = await verified(mailbox, secrets, provider=parts.provider_of(mailbox), network=parts.network)
+        mailbox = await parts.ledger.mailboxes.save(_with(mailbox, found, parts))
+        await parts.ledger.mailboxes.clear_problem(mailbox.id)
+    if as_json:
+        print_json("mailbox-check", _checked(mailbox, found))
+    else:
+        typer.echo(f"{mailbox.address}: both logins hold; junk folder: {found.junk or 'none'}")
+        _warn_of(found)
+    if found.problems:
+        raise typer.Exit(Exit.FOUND_WRONG)
+
+
+async def _check_new(parts: Parts, new: NewMailbox) -> None:
+    """Nothing where neither the address nor its account is enrolled; DuplicateMailbox."""
+    taken = await parts.ledger.mailboxes.duplicate_of(new)
+    if taken is None:
+        # Another name of the same server (localhost, 127.0.0.1) does not make an alias another account.
+        mine, known = account_form(new.address), await parts.ledger.mailboxes.list()
+        taken = next((mailbox.address for mailbox in known if account_form(mailbox.address) == mine), None)
+    if taken is not None:
+        raise DuplicateMailbox(new.address, taken)
+
+
+def _secret(here: Invocation, source: PasswordSource, provider: Provider, address: str) -> str:
+    said = source.read(environ=here.environ, prompt=f"Password of {address}")
+    fit = fitted(said, provider)
+    for note in fit.notes:
+        say(note)
+    for doubt in fit.warnings:
+        warn(doubt)
+    return fit.secret
+
+
+def _sealed(vault: Vault, mailbox: NewMailbox | Mailbox, secret: str) -> tuple[Credential, ...]:
+    hosts = {Protocol.SMTP: mailbox.smtp.host, Protocol.IMAP: mailbox.imap.host}
+    return tuple(
+        Credential(
+            protocol=protocol,
+            host=host,
+            sealed=vault.seal(secret, mailbox=mailbox.address, protocol=protocol.value, host=host),
+        )
+        for protocol, host in hosts.items()
+    )
+
+
+def _enrolled(new: NewMailbox) -> str:
+    state = "" if new.verified_at else "; unverified: nothing is sent until `warmup mailbox check` has logged in"
+    junk = f", junk folder {new.junk_folder}" if new.junk_folder else ""
+    return f"enrolled {new.address}: {new.provider}, {new.role}, at most {new.daily_limit} in 24 hours{junk}{state}"
+
+
+def _warn_of(found: Folders) -> None:
+    for problem in found.problems:
+        warn(problem)
+
+
+def _changed(before: Mailbox, wish: Change, parts: Parts, provider: Provider) -> Mailbox:
+    limit = before.daily_limit
+    if wish.daily_limit is not None or wish.account_type is not None:
+        limit = enrolment.checked_limit(provider, account_type=wish.account_type, asked=wish.daily_limit)
+    target = before.target if wish.target is None else wish.target
+    after = replace(
+        before,
+        daily_limit=limit,
+        target=enrolment.checked_target(target, limit=limit),
+        ramp=before.ramp if wish.ramp is None else enrolment.checked_ramp(wish.ramp),
+        timezone=before.timezone if wish.timezone is None else enrolment.checked_zone(wish.timezone),
+        role=wish.role or before.role,
+        smtp=_server(before.smtp, wish.smtp, wish.smtp_security, Protocol.SMTP),
+        imap=_server(before.imap, wish.imap, wish.imap_security, Protocol.IMAP),
+        username=before.username if wish.username is None else enrolment.checked_username(wish.username),
+        engage=before.engage if wish.engage is None else wish.engage,
+        tags=before.tags if wish.tags is None else enrolment.checked_tags(wish.tags),
+        name=before.name if wish.name is None else enrolment.checked_name(wish.name),
+    )
+    if after.engage and after.role is Role.CONTROL:
+        raise bad_input("a control is never engaged with", "say --no-engage with it")
+    for endpoint in (after.smtp, after.imap):
+        enrolment.check_host(endpoint, parts.settings)
+    return after
+
+
+def _server(before: Endpoint, text: str | None, security: Security | None, protocol: Protocol) -> Endpoint:
+    if text is None and security is None:
+        return before
+    make = enrolment.smtp_endpoint if protocol is Protocol.SMTP else enrolment.imap_endpoint
+    return make(text or str(before), security)
+
+
+def _login_of(mailbox: Mailbox) -> tuple[Endpoint, Endpoint, str]:
+    return mailbox.smtp, mailbox.imap, mailbox.username
+
+
+async def _secrets(
+    parts: Parts, vault: Vault, before: Mailbox, after: Mailbox, source: PasswordSource
+) -> dict[Protocol, str]:
+    """The password for each door: the one said, else the kept one where no host changed (it is bound to it)."""
+    moved = (before.smtp.host, before.imap.host) != (after.smtp.host, after.imap.host)
+    if source.is_said or moved:
+        if moved and not source.is_said:
+            say("the host is another one, and the password was sealed for the old: say it again")
+        return dict.fromkeys(Protocol, _secret(parts.invocation, source, parts.provider_of(after), after.address))
+    return await _kept(parts, vault, before)
+
+
+async def _kept(parts: Parts, vault: Vault, mailbox: Mailbox) -> dict[Protocol, str]:
+    """The passwords the ledger keeps for a mailbox. Raises Fault (77), VaultError."""
+    kept: Mapping[Protocol, Credential] = await parts.ledger.mailboxes.credentials(mailbox.id)
+    hosts = {Protocol.SMTP: mailbox.smtp.host, Protocol.IMAP: mailbox.imap.host}
+    if set(kept) != set(hosts):
+        raise Fault(
+            f"no password is kept for {mailbox.address}",
+            f"warmup mailbox set {mailbox.address} --password-stdin",
+            code=Exit.REFUSED,
+        )
+    return {
+        protocol: vault.unseal(kept[protocol].sealed, mailbox=mailbox.address, protocol=protocol.value, host=host)
+        for protocol, host in hosts.items()
+    }
+
+
+async def _proven(
+    parts: Parts, after: Mailbox, secrets: dict[Protocol, str], provider: Provider, *, verify: bool
+) -> Mailbox:
+    if not verify:
+        say("it is unverified until `warmup mailbox check` has logged in")
+        return replace(after, verified_at=None)
+    found = await verified(after, secrets, provider=provider, network=parts.network)
+    _warn_of(found)
+    return _with(after, found, parts)
+
+
+def _with(mailbox: Mailbox, found: Folders, parts: Parts) -> Mailbox:
+    return replace(
+        mailbox,
+        junk_folder=found.junk,
+        sent_folder=found.sent,
+        trash_folder=found.trash,
+        verified_at=mailbox.verified_at or parts.clock.now(),
+    )
+
+
+def _checked(mailbox: Mailbox, found: Folders) -> dict[str, object]:
+    return {
+        "address": mailbox.address,
+        "state": mailbox.state,
+        "smtp": "ok",
+        "imap": "ok",
+        "junk_folder": found.junk,
+        "sent_folder": found.sent,
+        "trash_folder": found.trash,
+        "problems": list(found.problems),
+    }
+
+
+async def _meant(parts: Parts, whom: Whom) -> tuple[Mailbox, ...]:
+    if whom.address is not None:
+        return (await parts.ledger.mailboxes.get(whom.address),)
+    if whom.tag is None:
+        return await parts.ledger.mailboxes.list()
+    found = await parts.ledger.mailboxes.tagged(whom.tag)
+    if not found:
+        raise bad_input(f"no mailbox has the tag {whom.tag}", "warmup mailbox list shows them")
+    return found

@@ -1,0 +1,29 @@
+"""The options that `mailbox add` and `mailbox set` share, said once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from warmup.policy.mailbox import Security
+
+ADDRESS = typer.Argument(metavar="ADDRESS", show_default=False)
+
+AccountType = Annotated[str | None, typer.Option(metavar="NAME", help="Sets the daily limit: trial, for example.")]
+DailyLimit = Annotated[int | None, typer.Option(metavar="N", help="Messages in any 24 hours; at most the provider's.")]
+Target = Annotated[
+    int | None, typer.Option(metavar="N", help="Messages a day you will really send; else the ramp's end.")
+]
+Ramp = Annotated[str | None, typer.Option(metavar="NAME", help="careful, standard, fast or esp.")]
+Timezone = Annotated[str | None, typer.Option(metavar="TZ", help="Zone of its days and hours, like Europe/Berlin.")]
+Smtp = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="587 STARTTLS, 465 TLS, 25 or 2525.")]
+SmtpSecurity = Annotated[Security | None, typer.Option(help="none is for loopback alone.")]
+Imap = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="993, implicit TLS.")]
+ImapSecurity = Annotated[Security | None, typer.Option(help="tls or none; none is for loopback alone.")]
+Username = Annotated[str | None, typer.Option(metavar="U", help="Else the address.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+PasswordEnv = Annotated[str | None, typer.Option(metavar="VAR", help="Take it from this environment variable.")]
+PasswordFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Read it from this file.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="T", help="May be repeated.")]
+Name = Annotated[str | None, typer.Option(metavar='"Display Name"', help="As its owner signs.")]
+NoVerify = Annotated[bool, typer.Option("--no-verify", help="Do not log in; the mailbox is saved as unverified.")]

@@ -1,0 +1,129 @@
+"""`warmup run`: the daemon, from the lock to the last log line."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from warmup.cli.assembly import assembled
+from warmup.cli.faults import Exit, Fault
+from warmup.cli.invocation import invocation
+from warmup.clock import WallClock
+from warmup.config import ConfigError, Settings, load
+from warmup.daemon import Daemon
+from warmup.ledger import schema
+from warmup.ledger.lock import DaemonLock
+from warmup.metrics import exposition
+from warmup.steps.circle import Circle
+from warmup.steps.fleet import figures
+from warmup.web.app import Doorway, build_app
+from warmup.web.guard import split_listen
+from warmup.web.server import serving
+from warmup.wire.network import asks_for_loopback
+from warmup.wire.systemd import Supervisor
+
+log = structlog.get_logger("run")
+
+app = typer.Typer(add_completion=False, help="Run the daemon.")
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and look, but send nothing.")] = False,
+    accept_restore: Annotated[
+        bool, typer.Option("--accept-restore", help="Send at once from a ledger that was restored.")
+    ] = False,
+) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C; SIGHUP reads the configuration again, all or nothing."""
+    here = invocation(ctx)
+    loaded = here.load()
+    if loaded.settings.engine.kind != "local":
+        raise Fault("engine.kind = cluster is not built yet", "use local", code=Exit.BAD_CONFIG)
+    asyncio.run(
+        run_daemon(loaded.settings, here.environ, config=loaded.path, dry_run=dry_run, accept_restore=accept_restore)
+    )
+
+
+async def run_daemon(
+    settings: Settings, environ: Mapping[str, str], *, config: Path | None, dry_run: bool, accept_restore: bool
+) -> None:
+    """Hold the lock, bring the ledger up to date, turn the circle until SIGTERM or SIGINT.
+
+    Raises LedgerBusy where another daemon holds the ledger, LedgerError, VaultError, CannotListen.
+    """
+    with ExitStack() as held:
+        if settings.ledger_file is not None:
+            held.enter_context(DaemonLock.acquire(settings.ledger_file, now=WallClock().now()))
+        copy = schema.upgrade(settings.ledger.url)
+        if copy is not None:
+            log.info("upgraded", copy=str(copy))
+        async with assembled(settings, environ, dry_run=dry_run) as circle:
+            await refuse_a_rehearsal_among_strangers(circle)
+            daemon = Daemon(circle, supervisor=Supervisor(environ))
+            async with _doors_open(daemon, circle):
+                _heed_signals(daemon, config, environ)
+                await daemon.start()
+                if accept_restore and await circle.ledger.installation.accept_restore():
+                    log.warning("restore accepted")
+                await daemon.run()
+
+
+async def refuse_a_rehearsal_among_strangers(circle: Circle) -> None:
+    """Raises Fault where the clock runs faster and a host is not this machine: real servers live in real time."""
+    if not circle.settings.is_rehearsal:
+        return
+    for mailbox in await circle.ledger.mailboxes.list():
+        for endpoint in (mailbox.smtp, mailbox.imap):
+            if not asks_for_loopback(endpoint.host):
+                raise Fault(
+                    f"rehearsal.speed is {circle.settings.rehearsal.speed:g} and {mailbox.address} is at {endpoint}",
+                    "a rehearsal is for loopback hosts only: set rehearsal.speed = 1.0",
+                    code=Exit.BAD_CONFIG,
+                )
+
+
+@asynccontextmanager
+async def _doors_open(daemon: Daemon, circle: Circle) -> AsyncIterator[None]:
+    """Serve metrics and health; the address stands in `<ledger>.http` while it is served."""
+    http = circle.settings.http
+    host, _ = split_listen(http.listen)
+    token = http.token_file.read_text(encoding="utf-8").strip() if http.token_file else None
+
+    async def shown() -> bytes:
+        return exposition(await figures(circle), circle.process)
+
+    app = build_app(Doorway(exposition=shown, unready=daemon.unready), bind=host, hosts=http.hosts, token=token)
+    async with serving(app, listen=http.listen) as port:
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        circle.settings.http_file.write_text(address + "\n", encoding="utf-8")
+        log.info("serving", address=address)
+        try:
+            yield
+        finally:
+            circle.settings.http_file.unlink(missing_ok=True)
+
+
+def _heed_signals(daemon: Daemon, config: Path | None, environ: Mapping[str, str]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.ask_to_stop)
+
+    def reload() -> None:
+        try:
+            loaded = load(config, environ)
+        except ConfigError as mistakes:
+            log.error("config refused, the old one stays", mistakes="; ".join(mistakes.mistakes))
+            return
+        refused = daemon.adopt(loaded.settings)
+        if refused:
+            log.error("config refused, the old one stays", mistakes=refused)
+        else:
+            log.info("config read again")
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
