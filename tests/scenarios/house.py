@@ -1,0 +1,215 @@
+"""The program as its users have it, and a small mail world beside it: processes of their own, both.
+
+Nothing of warmup is imported here. What the program says is read from its verbs, what it did from the servers' journal.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+WARMUP = Path(sys.executable).with_name("warmup")
+PATIENCE = 60.0
+"""Real seconds that a process may take to start or to end on a busy machine."""
+
+Row = dict[str, Any]
+T = TypeVar("T")
+
+CONFIG = """\
+[http]
+listen = "127.0.0.1:0"
+
+# Real seconds, while the ledger's own pass by the thousand.
+[daemon]
+tick_seconds = 0.2
+drain_seconds = 15
+
+# Room for a restart within a rehearsal.
+[send]
+grace_seconds = 10800
+
+[limits]
+own_fresh_minutes = 600
+
+[window]
+days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+start = "06:00"
+end = "22:00"
+timezone = "{zone}"
+
+[network]
+ca_file = "{ca_file}"
+smtp_timeout_seconds = 10
+"""
+
+
+class NotInTime(AssertionError):
+    """A condition did not come about."""
+
+
+def until(condition: Callable[[], T | None], *, seconds: float, what: str, every: float = 0.02) -> T:
+    """The first value of `condition()` that is neither None nor False; raises NotInTime after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found is not None and found is not False:
+            return found
+        if time.monotonic() > deadline:
+            raise NotInTime(f"{what}: not within {seconds:g} s")
+        time.sleep(every)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Town:
+    """A running mail world."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    accounts: tuple[Row, ...]
+
+    @classmethod
+    def open(cls, folder: Path, *options: str) -> Self:
+        """Start it and wait for its doors."""
+        command = [sys.executable, "-m", "warmup.sandbox", "--folder", str(folder), *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        told = json.loads((folder / "sandbox.json").read_text(encoding="utf-8"))
+        return cls(folder=folder, process=process, accounts=tuple(told["accounts"]))
+
+    @property
+    def ca_file(self) -> str:
+        """The CA that signed its certificates."""
+        return str(self.accounts[0]["ca_file"])
+
+    def journal(self) -> list[Row]:
+        """What its servers took so far; a line that is being written is not there yet."""
+        path = self.folder / "received.jsonl"
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def close(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(timeout=PATIENCE)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@dataclass(slots=True, kw_only=True)
+class House:
+    """One installation in `folder`. `environ` is what its daemon is told besides."""
+
+    folder: Path
+    environ: Mapping[str, str] = field(default_factory=dict)
+    daemons: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
+
+    def install(self, *, ca_file: str = "") -> None:
+        """Write a configuration and let `init` make the rest."""
+        self.folder.mkdir(parents=True)
+        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file)
+        (self.folder / "config.toml").write_text(config, encoding="utf-8")
+        self("init", str(self.folder))
+
+    def enrol(self, account: Row, *options: str) -> None:
+        """Enrol an account of the mail world by the password in a file."""
+        secret = self.folder / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(account["password"], encoding="utf-8")
+        smtp, imap = (f"{account['host']}:{account[port]}" for port in ("smtp_port", "imaps_port"))
+        where = ["--smtp", smtp, "--smtp-security", "starttls", "--imap", imap, "--imap-security", "tls"]
+        self("mailbox", "add", account["address"], *where, "--password-file", str(secret), *options)
+        secret.unlink()
+
+    def __call__(self, *arguments: str) -> str:
+        """What the verb printed; it has to end with 0."""
+        done = self.ended(*arguments)
+        assert done.returncode == 0, f"warmup {' '.join(arguments[:3])} ended with {done.returncode}: {done.stderr}"
+        return done.stdout
+
+    def ended(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The verb, come to its end."""
+        return subprocess.run(
+            [WARMUP, *arguments],
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def export(self, what: str) -> list[Row]:
+        """`warmup export WHAT`, whether the daemon runs or is dead."""
+        return [json.loads(line) for line in self("export", what, "--format", "jsonl").splitlines()]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the daemon and wait until it says that it is ready."""
+        with self.log.open("ab") as log:
+            daemon = subprocess.Popen(
+                [WARMUP, "run"],
+                env={**self._environ, **self.environ},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.daemons.append(daemon)
+        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+        return daemon
+
+    def kill(self) -> None:
+        """End the daemon as a power cut does."""
+        self.daemons[-1].send_signal(signal.SIGKILL)
+        self.daemons[-1].wait(timeout=PATIENCE)
+        (self.folder / "warmup.db.http").unlink(missing_ok=True)
+
+    def stop(self) -> int:
+        """Let the daemon drain; its exit code."""
+        self.daemons[-1].send_signal(signal.SIGTERM)
+        return self.daemons[-1].wait(timeout=PATIENCE)
+
+    def close(self) -> None:
+        """End what still runs, whatever happened."""
+        for daemon in self.daemons:
+            if daemon.poll() is None:
+                daemon.kill()
+                daemon.wait(timeout=PATIENCE)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """The daemon's answer on its own door: status and body."""
+        address = (self.folder / "warmup.db.http").read_text(encoding="utf-8").strip()
+        with urllib.request.urlopen(f"{address}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+
+    @property
+    def log(self) -> Path:
+        """Everything its daemons said."""
+        return self.folder / "run.log"
+
+    def _is_ready(self) -> bool:
+        assert self.daemons[-1].poll() is None, self.log.read_text(errors="replace")[-3000:]
+        try:
+            status, _ = self.get("/readyz")
+        except (OSError, ValueError, urllib.error.URLError):
+            return False
+        return status == 200
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("WARMUP")}
+        return kept | {"WARMUP_CONFIG": str(self.folder / "config.toml")}
+
+
+def zone_where_it_is(hour: int) -> str:
+    """A zone in which it is `hour` o'clock now, so that a run begins before its window opens, whenever it is begun."""
+    ahead = (hour - datetime.now(UTC).hour + 12) % 24 - 12
+    # POSIX counts westwards: Etc/GMT-3 is three hours ahead of UTC.
+    return "Etc/UTC" if ahead == 0 else f"Etc/GMT{-ahead:+d}"
