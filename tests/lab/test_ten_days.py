@@ -143,7 +143,9 @@ def test_rspamd_and_our_placements_agree_on_every_message(run: TenDays) -> None:
     said = {row["message_id"]: row["placement"] for row in rows}
     judged = {message_id: "spam" if run.verdicts[message_id].spam else "inbox" for message_id in said}
     assert said == judged
-    assert Counter(judged.values())["spam"] >= 8
+    # Both verdicts were there to agree on. Three in spam are what it takes to brake a domain (policy/brake); how many
+    # more were under way by then is chance.
+    assert Counter(judged.values())["spam"] >= 3
 
 
 def test_the_turned_sender_is_braked_within_two_active_days_and_comes_back(run: TenDays) -> None:
