@@ -2,13 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
+import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.scenarios.house import WARMUP
+from warmup.cli.schema import schema_text
 
 # Far more than it takes alone: it shares the machine with other tests.
 PATIENCE = 400
@@ -23,10 +27,37 @@ def document() -> Any:
     return json.loads(out)
 
 
-def start_demo(*, days: int) -> subprocess.Popen[str]:
+def start_demo(*options: str, days: int) -> subprocess.Popen[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("WARMUP")}
-    command = [str(WARMUP), "demo", "--days", str(days), "--json", "--seed", "7"]
+    command = [str(WARMUP), "demo", "--days", str(days), "--json", "--seed", "7", *options]
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_document_keeps_to_its_schema(document: Any) -> None:
+    Draft202012Validator(json.loads(schema_text("demo"))).validate(document)
+
+
+def test_served_it_shows_its_metrics_until_it_is_told_to_stop() -> None:
+    # Two simulated days a second at most: slow enough to be met, and the way to slow it down is met as well.
+    demo = start_demo("--serve", "--speed", "172800", days=1)
+    assert demo.stderr is not None
+    assert demo.stdout is not None
+    try:
+        said = iter(demo.stderr.readline, "")
+        address = next(line.split()[1] for line in said if line.startswith("serving http")).removesuffix("/metrics,")
+        assert any("serving until" in line for line in said)
+        with urllib.request.urlopen(f"{address}/metrics", timeout=30) as answer:
+            metrics = answer.read().decode()
+        with urllib.request.urlopen(f"{address}/readyz", timeout=30) as answer:
+            assert answer.status == 200
+        demo.send_signal(signal.SIGINT)
+        out, _ = demo.communicate(timeout=PATIENCE)
+    finally:
+        demo.kill()
+    assert demo.returncode == 0
+    sent = json.loads(out)["totals"]["sent"]
+    counted = [line for line in metrics.splitlines() if line.startswith("warmup_messages_total{")]
+    assert sum(float(line.split()[-1]) for line in counted if 'outcome="accepted"' in line) == sent > 0
 
 
 def test_servers_saw_nothing_twice_nothing_above_a_limit_and_nothing_unknown(document: Any) -> None:

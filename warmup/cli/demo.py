@@ -7,9 +7,11 @@ seed gives the same days. What the daemon says it did is then checked against wh
 
 import asyncio
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -20,13 +22,21 @@ import typer
 from warmup.cli.assembly import assembled
 from warmup.cli.demo_account import account_of
 from warmup.cli.demo_show import line_of, show_closing
+from warmup.cli.doorway import doors_open
 from warmup.cli.faults import Exit
 from warmup.cli.invocation import LogLevel, invocation
 from warmup.cli.logs import set_up_logs
 from warmup.cli.output import Json, print_json, say
-from warmup.clock import HoldingClock
+from warmup.clock import HoldingClock, pause
 from warmup.config import Settings
-from warmup.config.settings import LedgerSettings, NetworkSettings, ObserveSettings, VaultSettings, WindowSettings
+from warmup.config.settings import (
+    HttpSettings,
+    LedgerSettings,
+    NetworkSettings,
+    ObserveSettings,
+    VaultSettings,
+    WindowSettings,
+)
 from warmup.daemon import Daemon
 from warmup.ledger import schema
 from warmup.ledger.enrolled import NewMailbox
@@ -57,45 +67,84 @@ def demo(
     ctx: typer.Context,
     days: Annotated[int, typer.Option("--days", min=1, max=120, help="Simulated days of sending.")] = 21,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same totals.")] = 7,
+    speed: Annotated[
+        float | None,
+        typer.Option("--speed", min=1, help="At most this many simulated seconds a second; else as fast as it goes."),
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Open the daemon's doors meanwhile, and until Ctrl-C when it is over.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Three providers, twelve mailboxes, a receiver that turns and relents; exits 1 where the servers disagree."""
     here = invocation(ctx)
     set_up_logs(level=here.log_level or LogLevel.ERROR, form="logfmt")
-    document, is_sound = asyncio.run(rehearse(days, seed, here.environ))
-    if json:
-        print_json("demo", document)
-    else:
-        show_closing(document)
-    if not is_sound:
+
+    def show(document: dict[str, Any]) -> None:
+        if json:
+            print_json("demo", document)
+        else:
+            show_closing(document)
+        sys.stdout.flush()
+
+    if not asyncio.run(perform(days, seed, here.environ, show, speed=speed, serve=serve)):
         raise typer.Exit(Exit.FOUND_WRONG)
 
 
-async def rehearse(days: int, seed: int, environ: Mapping[str, str]) -> tuple[dict[str, Any], bool]:
+async def perform(
+    days: int,
+    seed: int,
+    environ: Mapping[str, str],
+    show: Callable[[dict[str, Any]], None],
+    *,
+    speed: float | None,
+    serve: bool,
+) -> bool:
+    """Play the demo and show its document; whether servers and ledger agree. `serve`: stay until SIGINT or SIGTERM."""
+    async with staged(seed, environ) as stage, AsyncExitStack() as open_doors:
+        if serve:
+            address = await open_doors.enter_async_context(doors_open(stage.daemon, stage.circle))
+            say(f"serving {address}/metrics, /livez and /readyz")
+        document, is_sound = await rehearse(stage, days, seed, speed=speed)
+        show(document)
+        if serve:
+            say("the days are over; serving until Ctrl-C")
+            await _told_to_stop()
+        return is_sound
+
+
+async def _told_to_stop() -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
+
+
+async def rehearse(stage: "Stage", days: int, seed: int, *, speed: float | None) -> tuple[dict[str, Any], bool]:
     """The document of `demo --json`, and whether servers and ledger agree."""
-    async with staged(seed, environ) as stage:
 
-        async def told(day: int) -> None:
-            account = await account_of(stage.circle, stage.sandbox.record, first=stage.first_day.date(), days=day)
-            say(line_of(day, days, account.mailboxes))
+    async def told(day: int) -> None:
+        account = await account_of(stage.circle, stage.sandbox.record, first=stage.first_day.date(), days=day)
+        say(line_of(day, days, account.mailboxes))
 
-        say(f"{ACCOUNTS_EACH * 3} mailboxes at three providers on loopback; {days} days, one second a few hours")
-        await play(stage, days, told)
-        account = await account_of(stage.circle, stage.sandbox.record, first=stage.first_day.date(), days=days)
-        turned = {
-            "address": stage.turned,
-            "provider": stage.turned_against_by,
-            "from_day": TURN_DAY,
-            "to_day": TURN_DAY + TURN_DAYS - 1,
-        }
-        document = {
-            "days": days,
-            "seed": seed,
-            "turned": turned,
-            "mailboxes": account.mailboxes,
-            "totals": account.totals,
-        }
-        return document, account.is_sound
+    pace = "one second a few hours" if speed is None else f"one second at most {speed:g} seconds"
+    say(f"{ACCOUNTS_EACH * 3} mailboxes at three providers on loopback; {days} days, {pace}")
+    await play(stage, days, told, speed=speed)
+    account = await account_of(stage.circle, stage.sandbox.record, first=stage.first_day.date(), days=days)
+    turned = {
+        "address": stage.turned,
+        "provider": stage.turned_against_by,
+        "from_day": TURN_DAY,
+        "to_day": TURN_DAY + TURN_DAYS - 1,
+    }
+    document = {
+        "days": days,
+        "seed": seed,
+        "turned": turned,
+        "mailboxes": account.mailboxes,
+        "totals": account.totals,
+    }
+    return document, account.is_sound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +229,7 @@ def settings_for(folder: Path, ca_file: Path) -> Settings:
         ledger=LedgerSettings(url=f"sqlite:///{folder / 'warmup.db'}"),
         vault=VaultSettings(key_file=folder / "warmup.key"),
         network=NetworkSettings(ca_file=ca_file),
+        http=HttpSettings(listen="127.0.0.1:0"),
         observe=ObserveSettings(first_seconds=1800),
         window=WindowSettings(days=WEEK, start=time(8), end=time(18)),
     )
@@ -227,16 +277,21 @@ async def _enrol(
     return await circle.ledger.mailboxes.add(new, secrets)
 
 
-async def play(stage: Stage, days: int, on_day: Callable[[int], Awaitable[None]]) -> None:
-    """Turn the circle for `days` days, and one more without sending, so that everything sent is placed or missing."""
+async def play(
+    stage: Stage, days: int, on_day: Callable[[int], Awaitable[None]], *, speed: float | None = None
+) -> None:
+    """Turn the circle for `days` days, and one more without sending, so that everything sent is placed or missing.
+
+    `speed`: at most so many simulated seconds a real one; None: as fast as the work is done.
+    """
     for day in range(1, days + 1):
         midnight = stage.first_day + timedelta(days=day - 1)
         write_own(stage, midnight)
-        await _until(stage, midnight + timedelta(days=1))
+        await _until(stage, midnight + timedelta(days=1), speed)
         await on_day(day)
     senders = [mailbox.id for mailbox in await stage.circle.ledger.mailboxes.list() if mailbox.role.sends]
     await stage.circle.ledger.mailboxes.pause(senders)
-    await _until(stage, stage.first_day + timedelta(days=days + 1, hours=1))
+    await _until(stage, stage.first_day + timedelta(days=days + 1, hours=1), speed)
     await stage.daemon.engine.drain(30)
 
 
@@ -246,10 +301,14 @@ def write_own(stage: Stage, midnight: datetime) -> None:
         stage.sandbox.send_own(stage.own_writer, at=midnight + timedelta(hours=9 + 2 * number, minutes=7))
 
 
-async def _until(stage: Stage, end: datetime) -> None:
+async def _until(stage: Stage, end: datetime, speed: float | None) -> None:
     """Tick, let the work end, jump to what is due next; never past unfinished work."""
     while stage.clock.now() < end:
+        began, now = stage.clock.elapsed(), stage.clock.now()
         await stage.daemon.tick()
         await stage.daemon.engine.idle()
         due = await stage.daemon.agenda.next() or end
-        stage.clock.raise_to(min(end, max(due, stage.clock.now() + STEP)))
+        then = min(end, max(due, stage.clock.now() + STEP))
+        if speed is not None:
+            await pause(max(0.0, (then - now).total_seconds() / speed - (stage.clock.elapsed() - began)))
+        stage.clock.raise_to(then)

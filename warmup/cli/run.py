@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ import structlog
 import typer
 
 from warmup.cli.assembly import assembled
+from warmup.cli.doorway import doors_open
 from warmup.cli.faults import Exit, Fault
 from warmup.cli.invocation import invocation
 from warmup.clock import WallClock
@@ -18,12 +19,7 @@ from warmup.config import ConfigError, Settings, load
 from warmup.daemon import Daemon
 from warmup.ledger import schema
 from warmup.ledger.lock import DaemonLock
-from warmup.metrics import exposition
 from warmup.steps.circle import Circle
-from warmup.steps.fleet import figures
-from warmup.web.app import Doorway, build_app
-from warmup.web.guard import split_listen
-from warmup.web.server import serving
 from warmup.wire.network import asks_for_loopback
 from warmup.wire.systemd import Supervisor
 
@@ -66,7 +62,7 @@ async def run_daemon(
         async with assembled(settings, environ, dry_run=dry_run) as circle:
             await refuse_a_rehearsal_among_strangers(circle)
             daemon = Daemon(circle, supervisor=Supervisor(environ))
-            async with _doors_open(daemon, circle):
+            async with doors_open(daemon, circle):
                 _heed_signals(daemon, config, environ)
                 await daemon.start()
                 if accept_restore and await circle.ledger.installation.accept_restore():
@@ -86,27 +82,6 @@ async def refuse_a_rehearsal_among_strangers(circle: Circle) -> None:
                     "a rehearsal is for loopback hosts only: set rehearsal.speed = 1.0",
                     code=Exit.BAD_CONFIG,
                 )
-
-
-@asynccontextmanager
-async def _doors_open(daemon: Daemon, circle: Circle) -> AsyncIterator[None]:
-    """Serve metrics and health; the address stands in `<ledger>.http` while it is served."""
-    http = circle.settings.http
-    host, _ = split_listen(http.listen)
-    token = http.token_file.read_text(encoding="utf-8").strip() if http.token_file else None
-
-    async def shown() -> bytes:
-        return exposition(await figures(circle), circle.process)
-
-    app = build_app(Doorway(exposition=shown, unready=daemon.unready), bind=host, hosts=http.hosts, token=token)
-    async with serving(app, listen=http.listen) as port:
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        circle.settings.http_file.write_text(address + "\n", encoding="utf-8")
-        log.info("serving", address=address)
-        try:
-            yield
-        finally:
-            circle.settings.http_file.unlink(missing_ok=True)
 
 
 def _heed_signals(daemon: Daemon, config: Path | None, environ: Mapping[str, str]) -> None:
