@@ -12,9 +12,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tests.lab.lab import Lab
 from tests.lab.layout import LabFailed, until
@@ -67,11 +68,12 @@ class Program:
     folder: Path
     speed: float
     daily_limits: Mapping[str, int]
+    zone: str = field(default_factory=lambda: zone_where_it_is(5), init=False)
     _daemon: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def install(self) -> None:
         """Write the configuration and let `init` make the rest."""
-        text = CONFIG.format(zone=zone_where_it_is(5), ca_file=self.lab.ca_file)
+        text = CONFIG.format(zone=self.zone, ca_file=self.lab.ca_file)
         for domain, limit in self.daily_limits.items():
             files_sent = str(domain == "corp.test").lower()
             name = domain.replace(".", "")
@@ -184,11 +186,6 @@ def zone_where_it_is(hour: int) -> str:
     return "Etc/UTC" if ahead == 0 else f"Etc/GMT{-ahead:+d}"
 
 
-def instant(text: str) -> datetime:
-    """An exported instant."""
-    return datetime.fromisoformat(text)
-
-
-def day_of(text: str, offset: timedelta) -> date:
-    """The civil date of an exported instant, `offset` ahead of UTC."""
-    return (instant(text) + offset).date()
+def date_of(text: str, zone: str) -> date:
+    """The civil date of an exported instant in `zone`."""
+    return datetime.fromisoformat(text).astimezone(ZoneInfo(zone)).date()
