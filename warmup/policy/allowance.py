@@ -115,10 +115,6 @@ class _Part:
     lane: LaneAllowance
     volume: float
 
-    def times(self, share: float) -> "_Part":
-        """The same with that share of its volume."""
-        return _Part(replace(self.lane, factor=self.lane.factor * share), self.volume * share)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Footing:
@@ -131,24 +127,61 @@ class _Footing:
     cooling: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    """What is open to a lane before the control law is asked: its level, its whole ceiling, and what bounds it."""
+
+    level: int
+    ceiling: int
+    footing: _Footing
+    bounds: tuple[_Bound, ...]
+
+    @classmethod
+    def of(cls, lane: LaneView, share: float, view: MailboxView) -> "_Open":
+        reached = lane_level(lane.history, today=view.date)
+        footing = _footing(lane, view)
+        own = view.ramp.towards(view.target).ceiling(reached)
+        bounds = [
+            _Bound(share, Cap.RAMP, "its share of the ramp"),
+            _Bound(own, Cap.LANE, f"the lane is at level {reached}"),
+            _Bound(lane.seeds, Cap.SEEDS, f"seeds at {lane.provider} can take {lane.seeds}"),
+        ]
+        if lane.domain is not None:
+            part = _domain_share(lane.domain, view.date, hunger=footing.hunger)
+            bounds.append(_Bound(part, Cap.DOMAIN, "its share of the domain's day"))
+        ceiling = math.ceil(min(share, own) - _ALMOST)
+        return cls(level=reached, ceiling=ceiling, footing=footing, bounds=tuple(bounds))
+
+    @property
+    def volume(self) -> float:
+        """Messages a day."""
+        return max(0.0, min(bound.volume for bound in self.bounds))
+
+    def within(self, volume: float, cap: Cap, reason: str) -> "_Open":
+        """The same, bounded further."""
+        return replace(self, bounds=(*self.bounds, _Bound(volume, cap, reason)))
+
+
 def allowance(view: MailboxView) -> Allowance:
     """How much the mailbox may send on the view's date."""
     reached = level(view.history, today=view.date)
     ceiling = view.ramp.towards(view.target).ceiling(reached)
     room, wall = _room(view)
     shares = _shares(ceiling, view)
-    parts = [_lane(lane, share, view) for lane, share in zip(view.lanes, shares, strict=True)]
-    total = sum(part.volume for part in parts)
+    open_to = [_Open.of(lane, share, view) for lane, share in zip(view.lanes, shares, strict=True)]
+    total = sum(each.volume for each in open_to)
     squeeze = min(1.0, room / total) if total > 0 else 1.0
-    if view.verified and not view.paused:
-        # What the limit took is recorded as not allowed: the day it is lifted is no jump either.
-        parts = [part.times(squeeze) for part in parts]
+    if view.verified and not view.paused and squeeze < 1:
+        # What the limit took is recorded as not allowed: the day it is lifted is no jump either. It is shared out
+        # before anybody is braked: what a braked lane leaves of it is not given to others.
+        open_to = [each.within(each.volume * squeeze, wall, _said(wall, view)) for each in open_to]
+    parts = [_lane(lane, each, view) for lane, each in zip(view.lanes, open_to, strict=True)]
     targets = _within(room, _whole(shares, parts, view), view)
     lanes = tuple(replace(part.lane, target=target) for part, target in zip(parts, targets, strict=True))
     answer = Allowance(
         ceiling=ceiling, target=sum(targets), level=reached, capped_by=Cap.RAMP, reason="the ramp", lanes=lanes
     )
-    walled = squeeze < 1 or not view.verified or view.paused
+    walled = not view.verified or view.paused or any(lane.capped_by is wall for lane in lanes)
     lost = [share - part.volume for share, part in zip(shares, parts, strict=True)]
     return _capped(answer, lost, view, wall if walled else None)
 
@@ -159,27 +192,16 @@ def _shares(ceiling: int, view: MailboxView) -> list[float]:
     return [ceiling * lane.weight / total for lane in view.lanes]
 
 
-def _lane(lane: LaneView, share: float, view: MailboxView) -> _Part:
-    reached = lane_level(lane.history, today=view.date)
-    footing = _footing(lane, view)
-    own = view.ramp.towards(view.target).ceiling(reached)
-    ceiling = math.ceil(min(share, own) - _ALMOST)
-    bounds = [
-        _Bound(share, Cap.RAMP, "its share of the ramp"),
-        _Bound(own, Cap.LANE, f"the lane is at level {reached}"),
-        _Bound(lane.seeds, Cap.SEEDS, f"seeds at {lane.provider} can take {lane.seeds}"),
-        *_control(lane, footing, view.date),
-    ]
-    if lane.domain is not None:
-        part = _domain_share(lane.domain, view.date, hunger=footing.hunger)
-        bounds.append(_Bound(part, Cap.DOMAIN, "its share of the domain's day"))
+def _lane(lane: LaneView, open_to: "_Open", view: MailboxView) -> _Part:
+    footing, ceiling = open_to.footing, open_to.ceiling
+    bounds = [*open_to.bounds, *_control(lane, footing, view.date)]
     tightest = min(bounds, key=lambda bound: bound.volume)
     volume = max(0.0, tightest.volume)
     # A halted lane keeps nothing of its volume; what it sends after all is its probe.
     factor = volume / ceiling if ceiling and footing.standing is not Standing.HALTED else 0.0
     allowed = LaneAllowance(
         provider=lane.provider,
-        level=reached,
+        level=open_to.level,
         ceiling=ceiling,
         factor=factor,
         target=0,
@@ -271,13 +293,7 @@ def _within(room: int, targets: list[int], view: MailboxView) -> list[int]:
 def _capped(answer: Allowance, lost: Sequence[float], view: MailboxView, wall: Cap | None) -> Allowance:
     """The answer with what capped it: the wall where there is one, else what took most from a lane (`lost`)."""
     if wall is not None:
-        words = {
-            Cap.UNVERIFIED: "never logged in yet",
-            Cap.PAUSED: "paused",
-            Cap.LIMIT: f"the limit of {view.limit} in 24 hours, less the reserve",
-            Cap.OWN_TRAFFIC: f"{view.own} own messages of the limit of {view.limit}",
-        }
-        return replace(answer, capped_by=wall, reason=words[wall])
+        return replace(answer, capped_by=wall, reason=_said(wall, view))
     if not answer.lanes:
         return replace(answer, capped_by=Cap.SEEDS, reason="no seeds to write to")
     most = max(range(len(lost)), key=lost.__getitem__)
@@ -285,3 +301,14 @@ def _capped(answer: Allowance, lost: Sequence[float], view: MailboxView, wall: C
         return answer
     lane = answer.lanes[most]
     return replace(answer, capped_by=lane.capped_by, reason=f"{lane.provider}: {lane.reason}")
+
+
+def _said(wall: Cap, view: MailboxView) -> str:
+    """A wall in words."""
+    words = {
+        Cap.UNVERIFIED: "never logged in yet",
+        Cap.PAUSED: "paused",
+        Cap.LIMIT: f"the limit of {view.limit} in 24 hours, less the reserve",
+        Cap.OWN_TRAFFIC: f"{view.own} own messages of the limit of {view.limit}",
+    }
+    return words[wall]
