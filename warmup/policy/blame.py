@@ -12,7 +12,8 @@ from enum import StrEnum, unique
 from typing import Final
 
 from warmup.mail.answer import Reply
-from warmup.policy.rulebook import Rule, first_match, folded, rules
+from warmup.mail.folding import folded
+from warmup.policy.rulebook import Rule, advice_for, first_match, rules
 
 
 @unique
@@ -84,7 +85,6 @@ _SCOPES: Final = {
     Cause.SYSTEM: Scope.LANE,
     Cause.UNKNOWN: Scope.LANE,
 }
-_ADVICE: Final = {cause: f"Look at the reply: it is about {cause.replace('_', ' ')}." for cause in Cause}
 
 
 def blame(reply: Reply, *, action: str | None = None, asked: Sequence[Rule] | None = None) -> Blame:
@@ -101,7 +101,7 @@ def blame(reply: Reply, *, action: str | None = None, asked: Sequence[Rule] | No
         scope=Scope(rule.scope) if rule and rule.scope else _SCOPES[cause],
         permanence=_permanence(reply, action),
         hard=rule is not None and rule.hard,
-        advice=(rule.advice if rule and rule.advice else None) or _ADVICE[cause],
+        advice=advice_for(rule.advice if rule else "", cause.value),
         wait=rule.wait if rule else None,
         greylisted=rule is not None and rule.greylisted,
     )
