@@ -39,7 +39,7 @@ def is_auto_reply(whole: Part, known: Dialects) -> bool:
         return True
     if _VACATION.search(whole.first("delivered-by-the-graces-of")) or _VACATION.search(whole.first("x-mailer")):
         return True
-    return known.auto.match(folded(whole.first("subject")[:200]).lstrip("[(*- ")) is not None
+    return known.auto.match(folded(whole.words("subject")[:200]).lstrip("[(*- ")) is not None
 
 
 def _answers(whole: Part) -> bool:

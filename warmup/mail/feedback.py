@@ -44,7 +44,7 @@ def _is_feedback(whole: Part) -> bool:
     said = whole.first("content-type").lower()
     if "feedback-report" in said or whole.first("x-xarf") or whole.first("x-arf"):
         return True
-    sender, subject = whole.first("from"), whole.first("subject")
+    sender, subject = whole.first("from"), whole.words("subject")
     return bool(_SENDER.search(sender) and _SUBJECT.search(subject)) or bool(whole.first("x-hmxmroriginalrecipient"))
 
 

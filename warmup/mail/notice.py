@@ -11,7 +11,7 @@ from typing import Final
 
 from warmup.mail.dialect import Dialects
 from warmup.mail.folding import unaccented
-from warmup.mail.session import command_answered, is_session_start, refusal, transcribed
+from warmup.mail.session import command_answered, is_command, is_session_start, refusal, transcribed
 
 MOST_TEXT: Final = 32_768
 MOST_RECIPIENTS: Final = 100
@@ -93,7 +93,7 @@ class _Reading:
             self.refusals.append(said)
         elif self._in_session and (address := transcribed(line)):
             self._transcribe(address, line)
-        else:
+        elif not (self._in_session and is_command(line)):
             address, rest = _recipient(line)
             if address is not None and len(self.entries) < MOST_RECIPIENTS:
                 self._here = self.entries.setdefault(address.lower(), [])

@@ -30,6 +30,8 @@ _KNOWN_CHARSET: Final = re.compile(
     r"(utf-?8|us-?ascii|ascii|latin-?1|(iso|windows|koi8|gb|big5|euc|shift|cp|x-sjis|ks_c|tis)[\w-]{0,20})\Z",
     re.IGNORECASE,
 )
+_ENCODED: Final = re.compile(r"=\?([\w.:-]{1,40})(?:\*\w{1,8})?\?([BbQq])\?([^?\s]{0,1000})\?=", re.ASCII)
+_BETWEEN: Final = re.compile(r"\?=\s{1,9}=\?")
 _TAG: Final = re.compile(r"<[^<>]*>")
 _BREAK: Final = re.compile(r"<(?:br|p|/p|/div|/tr|/li|/h[1-6]|hr)\b[^<>]*>", re.IGNORECASE)
 
@@ -45,6 +47,10 @@ class Part:
     def first(self, name: str) -> str:
         """The first value of field `name`, or nothing."""
         return self.fields.get(name, ("",))[0]
+
+    def words(self, name: str) -> str:
+        """The first value of field `name` with its encoded words (RFC 2047) decoded."""
+        return _ENCODED.sub(_decoded_word, _BETWEEN.sub("?==?", self.first(name)[:2_000]))
 
     def decoded(self) -> bytes:
         """The body without its transfer encoding; as it came where that does not work out."""
@@ -86,6 +92,15 @@ def decode(said: bytes, charset: str) -> str:
             except (UnicodeDecodeError, LookupError):
                 continue
     return said.decode("utf-8", "replace") if _KNOWN_CHARSET.match(charset) else said.decode("latin-1")
+
+
+def _decoded_word(found: re.Match[str]) -> str:
+    said = found[3].encode("utf-8", "surrogateescape")
+    try:
+        raw = binascii.a2b_base64(said) if found[2] in "Bb" else binascii.a2b_qp(said, header=True)
+    except binascii.Error:
+        return found[0]
+    return decode(raw, found[1])
 
 
 def _walk(part: Part, depth: int) -> Iterator[Part]:

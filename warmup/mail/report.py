@@ -100,7 +100,7 @@ def _read(raw: bytes, identity_header: str | None, without: str | None) -> Repor
     if told is not None:
         return _notified(told, about)
     said = tuple(account for leaf in inner for account in _accounts(leaf)) or embedded_accounts(text)
-    if said or _is_bounce(whole, text, known):
+    if said or _is_bounce(whole, text, known, about):
         return _delivery(whole, said, notice(text, known), about)
     if is_auto_reply(whole, known):
         recipients = (Reported(address=_author(whole), action=None, reply=Reply(code=GARBLED)),)
@@ -147,26 +147,30 @@ def _from_words(whole: Part, words: Notice) -> tuple[Reported, ...]:
         address for address in dict.fromkeys([*failed, *words.by_address]) if failed == [] or address in failed
     ]
     more = _WHEN.get(words.command or "", "")
-    action = "delayed" if re.search(r"\bdelay|warning", folded(whole.first("subject"))) else "failed"
+    action = "delayed" if re.search(r"\bdelay|warning", folded(whole.words("subject"))) else "failed"
     return tuple(
         Reported(address=address, action=action, reply=read_diagnostic(f"{words.about(address)} {more}"))
         for address in (addresses or [None])
     )
 
 
-def _is_bounce(whole: Part, text: str, known: Dialects) -> bool:
-    """Whether a machine sent it and it tells of a failure."""
+def _is_bounce(whole: Part, text: str, known: Dialects, about: Returned) -> bool:
+    """Whether a machine that carries mail sent it, and it tells of a failure.
+
+    Shops and calendars are machines too, and their deliveries fail: who does not call itself a mail system has to show
+    a reply or the returned message besides.
+    """
     if whole.first("x-failed-recipients"):
         return True
-    subject = folded(whole.first("subject")[:300])
-    is_answer = _ANSWER.match(subject) is not None
+    subject = folded(whole.words("subject")[:300])
     words = folded(_QUOTED.sub("", text[:16_384]))
-    by_subject = not is_answer and known.subject.search(subject) is not None
+    by_subject = not _ANSWER.match(subject) and known.subject.search(subject) is not None
     by_words = known.opening.search(words) is not None
-    if known.sender.search(folded(whole.first("from")[:300])) or _is_daemon_path(whole):
-        return by_subject or by_words or (not is_answer and _CODE.search(words) is not None)
+    by_reply = not _ANSWER.match(subject) and _CODE.search(words) is not None
+    if known.sender.search(folded(whole.words("from")[:300])) or _is_daemon_path(whole):
+        return by_subject or by_reply or (by_words and "@" in words)
     is_machine = _MACHINE.match(whole.first("auto-submitted")) is not None or whole.first("return-path") == "<>"
-    return is_machine and by_subject and by_words
+    return is_machine and by_subject and by_words and (by_reply or bool(about.message_ids))
 
 
 def _is_daemon_path(whole: Part) -> bool:

@@ -47,6 +47,12 @@ def is_session_start(line: str) -> bool:
     return _START.match(line) is not None
 
 
+def is_command(line: str) -> bool:
+    """Whether `line` of a transcript is what the reporting side said."""
+    found = _LINE.match(line)
+    return found is not None and found[1] == ">>>"
+
+
 def refusal(line: str) -> str | None:
     """What the other side refused with, where `line` of a transcript says so."""
     found = _LINE.match(line)
