@@ -13,7 +13,7 @@ from warmup.cli.faults import wrong_usage
 from warmup.cli.invocation import invocation
 from warmup.cli.output import Json
 from warmup.cli.password import PasswordSource
-from warmup.policy.mailbox import Role
+from warmup.policy.mailbox import Role, SmtpAuth
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Enrol mailboxes; list, change, pause, check and remove them."
@@ -33,9 +33,11 @@ def add(
     role: Annotated[Role, typer.Option(help="sender, seed, both or control.")] = Role.BOTH,
     smtp: options.Smtp = None,
     smtp_security: options.SmtpSecurity = None,
+    smtp_auth: options.SmtpAuthKind = None,
     imap: options.Imap = None,
     imap_security: options.ImapSecurity = None,
     username: options.Username = None,
+    accept_host: options.AcceptHost = False,
     password_stdin: options.PasswordStdin = False,
     password_env: options.PasswordEnv = None,
     password_file: options.PasswordFile = None,
@@ -58,9 +60,11 @@ def add(
         role=role,
         smtp=smtp,
         smtp_security=smtp_security,
+        smtp_auth=smtp_auth or SmtpAuth.PASSWORD,
         imap=imap,
         imap_security=imap_security,
         username=username,
+        accept_host=accept_host,
         engage=engage,
         tags=tuple(tag or ()),
         name=name or "",
@@ -93,6 +97,7 @@ def set_(
     role: Annotated[Role | None, typer.Option(help="sender, seed, both or control.")] = None,
     smtp: options.Smtp = None,
     smtp_security: options.SmtpSecurity = None,
+    smtp_auth: options.SmtpAuthKind = None,
     imap: options.Imap = None,
     imap_security: options.ImapSecurity = None,
     username: options.Username = None,
@@ -114,6 +119,7 @@ def set_(
         role=role,
         smtp=smtp,
         smtp_security=smtp_security,
+        smtp_auth=smtp_auth,
         imap=imap,
         imap_security=imap_security,
         username=username,

@@ -33,7 +33,8 @@ class Provider:
 
     `daily_limit` is messages in any 24 hours for the usual account; `account_limits` names the unusual ones. `smtp` is
     in order of preference. `receiver` is the lane its mailboxes' mail lands in. `per_minute` None: not known.
-    `files_sent`: what is sent over SMTP appears in the Sent folder by itself.
+    `wants_local_part`: the user name is the address without its domain. `files_sent`: what is sent over SMTP appears in
+    the Sent folder by itself.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Provider:
     account_limits: Mapping[str, int] = field(default_factory=dict)
     per_minute: int | None = None
     is_wall: bool = True
+    wants_local_part: bool = False
     sign_in: tuple[SignInKind, ...] = (SignInKind.PASSWORD,)
     app_password_letters: int | None = None
     app_password_help: str = ""
