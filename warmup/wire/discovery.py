@@ -61,6 +61,7 @@ class Discovery:
         """
         domain = ascii_domain(domain_of(address))
         try:
+            self.network.check_named(domain)
             exchangers = await self.resolver.mx(domain)
         except WireError as silence:
             return Found(tried=(str(silence),))
@@ -92,9 +93,7 @@ class Discovery:
             page: Page = await fetch(url, network=self.network)
             if page.status != 200:
                 return f"{url} answered {page.status}"
-            offers = autoconfig.offers(page.body, address=address)
-            for offer in (*offers.smtp, *offers.imap):
-                self.network.check_named(offer.endpoint.host)
+            offers = offered(page.body, address=address, network=self.network)
         except HostRefused as refusal:
             return f"{url}: {refusal} ({refusal.hint})"
         except WireError as failure:
@@ -134,6 +133,14 @@ class Discovery:
                 tried.append(str(failure))
         tried.append(f"{' and '.join(service for service, _ in _SERVICES[protocol])} say nothing")
         return None
+
+
+def offered(document: bytes, *, address: str, network: Network) -> autoconfig.Offers:
+    """What a settings file offers; raises NotAutoconfig, and HostRefused where it would send us to this machine."""
+    offers = autoconfig.offers(document, address=address)
+    for offer in (*offers.smtp, *offers.imap):
+        network.check_named(offer.endpoint.host)
+    return offers
 
 
 def strangers(found: Found, address: str, providers: Providers) -> tuple[str, ...]:

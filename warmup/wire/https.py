@@ -33,7 +33,10 @@ class Page:
 
 
 async def fetch(url: str, *, network: Network, seconds: float = 10.0, limit: int = _LIMIT) -> Page:
-    """The page at `url`, at most three redirects away, within `seconds` for all of it. Raises WireError."""
+    """The page at `url`, at most three redirects away, within `seconds` for all of it. Raises WireError.
+
+    `url` is the caller's word, a redirect somebody else's: it leads to this machine only where private hosts may be.
+    """
     try:
         async with asyncio.timeout(seconds):
             return await _followed(url, network, seconds, limit)
@@ -47,13 +50,13 @@ async def _followed(url: str, network: Network, seconds: float, limit: int) -> P
         if status not in _REDIRECTED or not location:
             return Page(url=url, status=status, body=body)
         url = urljoin(url, location)
+        network.check_named(_parsed(url)[0].host)
     raise ProtocolError(f"{quote(url)} is the end of more than {REDIRECTS} redirects")
 
 
 async def _asked(url: str, network: Network, seconds: float, limit: int) -> tuple[int, str, bytes]:
     """Status, Location and body of one request."""
     endpoint, target = _parsed(url)
-    network.check_named(endpoint.host)
     sock = await network.connect(endpoint, timeout=seconds)
     writer = None
     try:

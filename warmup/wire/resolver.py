@@ -57,8 +57,10 @@ class Resolver:
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """The addresses of `host`, IPv4 first; OSError where there is no answer. The system's way without a server."""
-        if self.nameserver is None or host.lower().rstrip(".") == "localhost":
-            # RFC 6761 6.3: localhost is not asked of a DNS server.
+        if host.lower().rstrip(".") == "localhost":
+            # RFC 6761 6.3: localhost is not asked of a DNS server, and the system knows it without a dot.
+            return await system_addresses("localhost", port)
+        if self.nameserver is None:
             return await system_addresses(host, port)
         try:
             four, six = await asyncio.gather(self._asked(host, "A"), self._asked(host, "AAAA"))
