@@ -1,6 +1,7 @@
 """`warmup mailbox`: parse, call, print. What is checked is in `enrolment`, what is done in `mailbox_change`."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -71,6 +72,20 @@ def add(
     )
     source = PasswordSource(stdin=password_stdin, variable=password_env, file=password_file)
     asyncio.run(change.enrol(invocation(ctx), wish, source, verify=not no_verify))
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", show_default=False)],
+    concurrency: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="How many at once.")] = 10,
+    no_verify: options.NoVerify = False,
+    json: Json = False,
+) -> None:
+    """Enrol many at once, all or none. Columns are called as the options of `add`, and password, tags."""
+    from warmup.cli.mailbox_import import import_mailboxes
+
+    asyncio.run(import_mailboxes(invocation(ctx), file, concurrency=concurrency, verify=not no_verify, as_json=json))
 
 
 @app.command("list")
