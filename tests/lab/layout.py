@@ -38,12 +38,18 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the lab listens, all on 127.0.0.1. The last three are submission with a certificate not to be believed."""
+    """Where the lab listens, all on 127.0.0.1.
+
+    `rewriting` is submission that gives every message another Message-ID, `relay` takes mail from this machine without
+    a login; the last three are submission with a certificate not to be believed.
+    """
 
     submission: int
     smtps: int
     imap: int
     imaps: int
+    rewriting: int
+    relay: int
     expired: int
     self_signed: int
     wrong_name: int

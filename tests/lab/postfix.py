@@ -72,7 +72,19 @@ MASTER = """\
 {smtps} inet n - n - - smtpd
   -o syslog_name=postfix/smtps
   -o smtpd_tls_wrappermode=yes
+{rewriting} inet n - n - - smtpd
+  -o syslog_name=postfix/rewriting
+  -o cleanup_service_name=rewrite-id
+{relay} inet n - n - - smtpd
+  -o syslog_name=postfix/relay
+  -o smtpd_sasl_auth_enable=no
+  -o mynetworks=127.0.0.1/32
+  -o smtpd_sender_restrictions=
+  -o smtpd_recipient_restrictions=reject_unlisted_recipient,permit_mynetworks,reject
+  -o smtpd_end_of_data_restrictions=
 {doubtful}
+rewrite-id unix n - n - 0 cleanup
+  -o header_checks=regexp:{rewritten}
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -160,6 +172,9 @@ def _write(layout: Layout, folder: Path, sent_copies: tuple[str, ...]) -> None:
     conf = folder / "conf"
     (conf / "users").write_text("".join(f"{user.address} here\n" for user in layout.users))
     (conf / "logins").write_text("/^([^+@]+)(\\+[^@]*)?@(.+)$/ ${1}@${3}\n")
+    (conf / "rewritten").write_text(
+        "/^Message-ID:[[:space:]]*<([^@>]*)@/ REPLACE Message-ID: <rewritten.${1}@relay.invalid>\n"
+    )
     escaped = [domain.replace(".", "\\.") for domain in sent_copies]
     (conf / "sent_copies").write_text("".join(f"/^([^+@]+)@({domain})$/ ${{1}}+sent@${{2}}\n" for domain in escaped))
     good = certificate(layout.tls, "good")
@@ -187,6 +202,12 @@ def _master(layout: Layout) -> str:
         files = certificate(layout.tls, name)
         port = getattr(layout.ports, name)
         doubtful.append(DOUBTFUL.format(port=port, name=name, chain=files.chain, key=files.key))
+    ports = layout.ports
     return MASTER.format(
-        submission=layout.ports.submission, smtps=layout.ports.smtps, doubtful="".join(doubtful).rstrip()
+        submission=ports.submission,
+        smtps=ports.smtps,
+        rewriting=ports.rewriting,
+        relay=ports.relay,
+        rewritten=layout.root / "postfix" / "conf" / "rewritten",
+        doubtful="".join(doubtful).rstrip(),
     )

@@ -82,12 +82,15 @@ class Program:
         (self.folder / "config.toml").write_text(text)
         self("init", str(self.folder))
 
-    def enrol(self, address: str, *options: str) -> None:
-        """Enrol a mailbox of the lab: both servers are logged in to before it is saved."""
+    def enrol(self, address: str, *options: str, port: int | None = None) -> None:
+        """Enrol a mailbox of the lab: both servers are logged in to before it is saved.
+
+        `port` is that of an SMTP server of the lab other than submission.
+        """
         ports, secret = self.lab.ports, self.folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(self.lab.user(address).password)
-        where = ["--smtp", f"127.0.0.1:{ports.submission}", "--smtp-security", "starttls"]
+        where = ["--smtp", f"127.0.0.1:{port or ports.submission}", "--smtp-security", "starttls"]
         where += ["--imap", f"127.0.0.1:{ports.imaps}", "--imap-security", "tls"]
         self("mailbox", "add", address, *where, "--ramp", "esp", "--password-file", str(secret), *options)
         secret.unlink()

@@ -12,7 +12,7 @@ from warmup.ledger.enrolled import account_key
 from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
 from warmup.ledger.mailboxes import Credential, PausedBy
 from warmup.policy.fate import Placement
-from warmup.policy.mailbox import Hours, Protocol, Role, State
+from warmup.policy.mailbox import Hours, Protocol, Role, SmtpAuth, State
 
 SECRET = Credential(protocol=Protocol.SMTP, host="127.0.0.1", sealed=b"sealed bytes")
 
@@ -167,3 +167,13 @@ async def test_uses_of_a_purged_mailbox_are_counted_at_their_own_instants(world:
     used = world.ledger.attempts.used
     assert await used(world.sender, now=NOW + 24 * HOUR, margin=5 * MINUTE) == 1
     assert await used(world.sender, now=NOW + timedelta(hours=24, minutes=5), margin=5 * MINUTE) == 0
+
+
+async def test_a_relay_keeps_no_secret_of_the_door_that_takes_none(ledger: Ledger) -> None:
+    imap = Credential(protocol=Protocol.IMAP, host="127.0.0.1", sealed=b"other bytes")
+    added = await ledger.mailboxes.add(new_mailbox("ann@send.test"), [SECRET, imap])
+    assert added.smtp_auth is SmtpAuth.PASSWORD
+    relayed = await ledger.mailboxes.save(replace(added, smtp_auth=SmtpAuth.NONE))
+    assert relayed.smtp_auth is SmtpAuth.NONE
+    assert (await ledger.mailboxes.get("ann@send.test")).smtp_auth is SmtpAuth.NONE
+    assert await ledger.mailboxes.credentials(added.id) == {Protocol.IMAP: imap}

@@ -9,11 +9,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from tests.ledger.conftest import World
+from tests.ledger.conftest import World, new_mailbox
 from warmup.ledger import Ledger, schema
 from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerMissing, LedgerNewer, LedgerOlder
 from warmup.ledger.store import connect
 from warmup.ledger.tables import metadata
+from warmup.policy.mailbox import SmtpAuth
 
 
 def url_of(path: Path) -> str:
@@ -152,3 +153,14 @@ async def test_damage_is_said_and_not_hidden(world: World) -> None:
         await opened.mailboxes.list()
     await opened.close()
     assert schema.inspect(url_of(world.ledger.path))
+
+
+async def test_mailboxes_of_before_the_relays_have_a_password(place: Path) -> None:
+    ledger = Ledger.open(url_of(place))
+    await ledger.mailboxes.add(new_mailbox("ann@send.test", smtp_auth=SmtpAuth.NONE))
+    await ledger.close()
+    schema.downgrade(url_of(place), "0001")
+    schema.upgrade(url_of(place))
+    ledger = Ledger.open(url_of(place))
+    assert (await ledger.mailboxes.get("ann@send.test")).smtp_auth is SmtpAuth.PASSWORD
+    await ledger.close()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from warmup.mail.answer import Accepted
-from warmup.policy.mailbox import AccountId, Endpoint, Mailbox, MailboxId, Protocol, Role, Security, State
+from warmup.policy.mailbox import AccountId, Endpoint, Mailbox, MailboxId, Protocol, Role, Security, SmtpAuth, State
 from warmup.wire.doors import Doors
 from warmup.wire.errors import CredentialsRefused, Unreachable
 from warmup.wire.login import Login
@@ -203,3 +203,37 @@ async def test_closed_doors_lend_nothing_and_cut_what_is_lent(scripted_imap: Sta
     with pytest.raises(Unreachable, match="closing"):
         async with doors.imap(ann):
             pass
+
+
+async def test_a_relay_is_greeted_under_tls_and_told_no_secret(scripted_smtp: Start, network: Network) -> None:
+    async def unseal(_mailbox: Mailbox, protocol: Protocol) -> Login:
+        raise AssertionError(f"nobody may ask for the secret of {protocol}")
+
+    server = await scripted_smtp(
+        ehlo=[b"250-relay\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n", b"250-relay\r\n250 AUTH PLAIN LOGIN\r\n"]
+    )
+    doors = Doors(network=network, unseal=unseal)
+    relayed = replace(mailbox(smtp=server.endpoint(Security.STARTTLS)), smtp_auth=SmtpAuth.NONE)
+    async with doors.smtp(relayed) as session:
+        assert isinstance(await session.submit(LETTER), Accepted)
+    await doors.close()
+    verbs = [line.split()[0].upper() for line in server.said]
+    assert verbs[:3] == [b"EHLO", b"STARTTLS", b"EHLO"]
+    assert b"AUTH" not in verbs
+
+
+async def test_a_session_of_one_sign_in_is_not_lent_to_another(
+    scripted_smtp: Start, network: Network, login: Login
+) -> None:
+    async def unseal(_mailbox: Mailbox, _protocol: Protocol) -> Login:
+        return login
+
+    server = await scripted_smtp()
+    doors = Doors(network=network, unseal=unseal)
+    ann = mailbox(smtp=server.endpoint(Security.NONE))
+    for each in (replace(ann, smtp_auth=SmtpAuth.NONE), ann):
+        async with doors.smtp(each) as session:
+            assert isinstance(await session.submit(LETTER), Accepted)
+    await doors.close()
+    assert server.connections == 2
+    assert sum(line.upper().startswith(b"AUTH") for line in server.said) == 1

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from warmup.clock import Clock, HoldingClock, WallClock
 from warmup.config import Settings, providers_of
+from warmup.config.kinds import nameserver
 from warmup.content import load as load_grammars
 from warmup.ledger.installation import Anchor, Installation
 from warmup.ledger.ledger import Ledger
@@ -22,6 +23,7 @@ from warmup.wire.doors import Doors, UnsealLogin
 from warmup.wire.errors import CredentialsRefused
 from warmup.wire.login import Login
 from warmup.wire.network import Network
+from warmup.wire.resolver import Resolver
 
 IDENTITY = "identity key"
 _KEY_BYTES = 32
@@ -30,9 +32,15 @@ _TOKEN_BYTES = 16
 AnyClock = WallClock | HoldingClock
 
 
+def resolver_of(settings: Settings) -> Resolver:
+    """Whom DNS is asked of under these settings."""
+    return Resolver(nameserver=nameserver(settings.network.resolver))
+
+
 def network_of(settings: Settings) -> Network:
     """How servers are reached under these settings."""
     return Network(
+        resolve=resolver_of(settings).addresses,
         ca_file=settings.network.ca_file,
         allow_private_hosts=settings.network.allow_private_hosts,
         smtp_timeout=settings.network.smtp_timeout_seconds,

@@ -14,10 +14,11 @@ from warmup.config.kinds import endpoint, is_loopback
 from warmup.config.mistakes import did_you_mean
 from warmup.config.settings import zone_hint
 from warmup.ledger.enrolled import NewMailbox
-from warmup.mail.address import domain_of, parse_address
-from warmup.policy.mailbox import Endpoint, Role, Security
+from warmup.mail.address import domain_of, local_part, parse_address
+from warmup.policy.mailbox import Endpoint, Protocol, Role, Security, SmtpAuth
 from warmup.policy.provider import CUSTOM, Provider, Providers
 from warmup.policy.ramp import RampUnknown, ramp_named
+from warmup.wire.discovery import Found, strangers
 
 DEFAULT_RAMP = "standard"
 
@@ -36,9 +37,11 @@ class Wish:
     role: Role = Role.BOTH
     smtp: str | None = None
     smtp_security: Security | None = None
+    smtp_auth: SmtpAuth = SmtpAuth.PASSWORD
     imap: str | None = None
     imap_security: Security | None = None
     username: str | None = None
+    accept_host: bool = False
     engage: bool = False
     tags: tuple[str, ...] = ()
     name: str = ""
@@ -54,15 +57,25 @@ class Draft:
     notes: tuple[str, ...]
 
 
-def draft(wish: Wish, *, settings: Settings, providers: Providers, now: datetime) -> Draft:
-    """The mailbox `wish` asks for. Raises Fault (65), AddressError."""
+def wanted(wish: Wish, providers: Providers) -> frozenset[Protocol]:
+    """The servers that have to be found, because neither `wish` nor a preset names them. Raises AddressError."""
+    if wish.provider is not None or providers.find_by_domain(domain_of(parse_address(wish.address))) is not None:
+        return frozenset()
+    said = {Protocol.SMTP: wish.smtp, Protocol.IMAP: wish.imap}
+    return frozenset(protocol for protocol, text in said.items() if text is None)
+
+
+def draft(wish: Wish, *, settings: Settings, providers: Providers, now: datetime, found: Found | None = None) -> Draft:
+    """The mailbox `wish` asks for; `found` is what its domain says of the servers `wanted`. Raises Fault (65)."""
     address = parse_address(wish.address)
-    provider = provider_for(wish, domain_of(address), providers)
+    found = found or Found()
+    provider = found.provider or provider_for(wish, domain_of(address), providers, found)
     limit = checked_limit(provider, account_type=wish.account_type, asked=wish.daily_limit)
-    smtp = _smtp_or(wish, provider)
-    imap = _imap_or(wish, provider)
+    smtp = _smtp_or(wish, provider, found)
+    imap = _imap_or(wish, provider, found)
     for server in (smtp, imap):
         check_host(server, settings)
+    _check_strangers(wish, found, providers)
     new = NewMailbox(
         address=address,
         name=checked_name(wish.name),
@@ -74,31 +87,36 @@ def draft(wish: Wish, *, settings: Settings, providers: Providers, now: datetime
         daily_limit=limit,
         timezone=checked_zone(wish.timezone or settings.window.timezone),
         smtp=smtp,
+        smtp_auth=wish.smtp_auth,
         imap=imap,
-        username=checked_username(wish.username or address),
+        username=checked_username(wish.username or found.username or _usual_username(address, provider)),
         engage=wish.engage,
         tags=checked_tags(wish.tags),
         enrolled_at=now,
     )
     if new.engage and new.role is Role.CONTROL:
         raise bad_input("a control is never engaged with", "leave --engage out, or choose --role seed")
-    return Draft(new=new, provider=provider, doubts=tuple(_doubts(new, provider)), notes=tuple(_notes(wish, new)))
+    return Draft(
+        new=new, provider=provider, doubts=tuple(_doubts(new, provider)), notes=tuple(_notes(wish, new, found))
+    )
 
 
-def provider_for(wish: Wish, domain: str, providers: Providers) -> Provider:
-    """The provider named, else the one `domain` belongs to, else `custom` where both servers are said."""
+def provider_for(wish: Wish, domain: str, providers: Providers, found: Found) -> Provider:
+    """The provider named, else the one `domain` belongs to, else `custom` where both servers are said or found."""
     if wish.provider is not None:
         if wish.provider not in providers.by_name:
             near = did_you_mean(wish.provider, providers.by_name).removeprefix("; ")
             known = ", ".join(sorted(providers.by_name))
             raise bad_input(f'there is no provider "{wish.provider}"', near or f"choose one of {known}")
         return providers.named(wish.provider)
-    found = providers.find_by_domain(domain)
-    if found is None and not (wish.smtp and wish.imap):
+    owner = providers.find_by_domain(domain)
+    if owner is None and not ((wish.smtp or found.smtp) and (wish.imap or found.imap)):
+        tried = f" ({', '.join(found.tried)})" if found.tried else ""
         raise bad_input(
-            f"no provider is known for {domain}", "say --provider NAME, or --smtp HOST:PORT and --imap HOST:PORT"
+            f"no mail settings are known for {domain}{tried}",
+            "say --provider NAME, or --smtp HOST:PORT and --imap HOST:PORT",
         )
-    return found or providers.named(CUSTOM)
+    return owner or providers.named(CUSTOM)
 
 
 def checked_limit(provider: Provider, *, account_type: str | None, asked: int | None) -> int:
@@ -192,6 +210,10 @@ def check_host(server: Endpoint, settings: Settings) -> None:
         )
 
 
+def _secured(server: Endpoint) -> str:
+    return f"{server} ({server.security})"
+
+
 def _endpoint(text: str, option: str) -> Endpoint:
     try:
         return endpoint(text)
@@ -199,21 +221,38 @@ def _endpoint(text: str, option: str) -> Endpoint:
         raise bad_input(f"{option}: {wrong}") from wrong
 
 
-def _smtp_or(wish: Wish, provider: Provider) -> Endpoint:
+def _check_strangers(wish: Wish, found: Found, providers: Providers) -> None:
+    """Nothing where the servers found are the domain's own, a preset's, or accepted by the operator."""
+    # What the operator said is not of anybody's finding.
+    taken = replace(found, smtp=None if wish.smtp else found.smtp, imap=None if wish.imap else found.imap)
+    foreign = strangers(taken, parse_address(wish.address), providers)
+    if foreign and not wish.accept_host:
+        raise bad_input(
+            f"{found.source} of {domain_of(wish.address)} names {' and '.join(foreign)}, outside its own domain",
+            "if that is where the password belongs, add --accept-host; else say --smtp HOST:PORT and --imap HOST:PORT",
+        )
+
+
+def _usual_username(address: str, provider: Provider) -> str:
+    return local_part(address) if provider.wants_local_part else address
+
+
+def _smtp_or(wish: Wish, provider: Provider, found: Found) -> Endpoint:
     if wish.smtp is not None:
         return smtp_endpoint(wish.smtp, wish.smtp_security)
-    if not provider.smtp:
+    if found.smtp is None and not provider.smtp:
         raise _no_server(provider, "--smtp")
-    preferred = provider.smtp[0]
+    preferred = found.smtp or provider.smtp[0]
     return preferred if wish.smtp_security is None else replace(preferred, security=wish.smtp_security)
 
 
-def _imap_or(wish: Wish, provider: Provider) -> Endpoint:
+def _imap_or(wish: Wish, provider: Provider, found: Found) -> Endpoint:
     if wish.imap is not None:
         return imap_endpoint(wish.imap, wish.imap_security)
-    if provider.imap is None:
+    preferred = found.imap or provider.imap
+    if preferred is None:
         raise _no_server(provider, "--imap")
-    return imap_endpoint(str(provider.imap), wish.imap_security)
+    return imap_endpoint(str(preferred), wish.imap_security)
 
 
 def _no_server(provider: Provider, option: str) -> Fault:
@@ -221,11 +260,14 @@ def _no_server(provider: Provider, option: str) -> Fault:
 
 
 def _doubts(new: NewMailbox, provider: Provider) -> Iterator[str]:
-    if "@" not in new.username and provider.name != CUSTOM:
+    if "@" not in new.username and provider.name != CUSTOM and not provider.wants_local_part:
         yield f"{provider.title} usually wants the whole address as user name: --username {new.address}"
 
 
-def _notes(wish: Wish, new: NewMailbox) -> Iterator[str]:
+def _notes(wish: Wish, new: NewMailbox, found: Found) -> Iterator[str]:
+    if found.source:
+        what = f"{new.provider}: " if found.provider else ""
+        yield f"found by {found.source}: {what}{_secured(new.smtp)} and {_secured(new.imap)}, user name {new.username}"
     if wish.timezone is None:
         fix = f"warmup mailbox set {new.address} --timezone TZ"
         yield f"its days and hours are in {new.timezone}; if it is elsewhere: {fix}"

@@ -1,6 +1,7 @@
 """`warmup mailbox`: parse, call, print. What is checked is in `enrolment`, what is done in `mailbox_change`."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from warmup.cli.faults import wrong_usage
 from warmup.cli.invocation import invocation
 from warmup.cli.output import Json
 from warmup.cli.password import PasswordSource
-from warmup.policy.mailbox import Role
+from warmup.policy.mailbox import Role, SmtpAuth
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Enrol mailboxes; list, change, pause, check and remove them."
@@ -33,9 +34,11 @@ def add(
     role: Annotated[Role, typer.Option(help="sender, seed, both or control.")] = Role.BOTH,
     smtp: options.Smtp = None,
     smtp_security: options.SmtpSecurity = None,
+    smtp_auth: options.SmtpAuthKind = None,
     imap: options.Imap = None,
     imap_security: options.ImapSecurity = None,
     username: options.Username = None,
+    accept_host: options.AcceptHost = False,
     password_stdin: options.PasswordStdin = False,
     password_env: options.PasswordEnv = None,
     password_file: options.PasswordFile = None,
@@ -58,15 +61,31 @@ def add(
         role=role,
         smtp=smtp,
         smtp_security=smtp_security,
+        smtp_auth=smtp_auth or SmtpAuth.PASSWORD,
         imap=imap,
         imap_security=imap_security,
         username=username,
+        accept_host=accept_host,
         engage=engage,
         tags=tuple(tag or ()),
         name=name or "",
     )
     source = PasswordSource(stdin=password_stdin, variable=password_env, file=password_file)
     asyncio.run(change.enrol(invocation(ctx), wish, source, verify=not no_verify))
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", show_default=False)],
+    concurrency: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="How many at once.")] = 10,
+    no_verify: options.NoVerify = False,
+    json: Json = False,
+) -> None:
+    """Enrol many at once, all or none. Columns are called as the options of `add`, and password, tags."""
+    from warmup.cli.mailbox_import import import_mailboxes
+
+    asyncio.run(import_mailboxes(invocation(ctx), file, concurrency=concurrency, verify=not no_verify, as_json=json))
 
 
 @app.command("list")
@@ -93,6 +112,7 @@ def set_(
     role: Annotated[Role | None, typer.Option(help="sender, seed, both or control.")] = None,
     smtp: options.Smtp = None,
     smtp_security: options.SmtpSecurity = None,
+    smtp_auth: options.SmtpAuthKind = None,
     imap: options.Imap = None,
     imap_security: options.ImapSecurity = None,
     username: options.Username = None,
@@ -114,6 +134,7 @@ def set_(
         role=role,
         smtp=smtp,
         smtp_security=smtp_security,
+        smtp_auth=smtp_auth,
         imap=imap,
         imap_security=imap_security,
         username=username,

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 
 import typer
 
 from warmup.cli import enrolment
-from warmup.cli.enrolment import Wish, draft
+from warmup.cli.enrolment import Draft, Wish, draft
 from warmup.cli.faults import Exit, Fault, bad_input, wrong_usage
+from warmup.cli.finding import found_for
 from warmup.cli.invocation import Invocation
 from warmup.cli.output import print_json, progress, say, warn
 from warmup.cli.parts import Parts, parts_of
@@ -17,7 +19,7 @@ from warmup.ledger.enrolled import NewMailbox
 from warmup.ledger.errors import DuplicateMailbox
 from warmup.ledger.mailboxes import Credential
 from warmup.mail.address import account_form
-from warmup.policy.mailbox import Endpoint, Mailbox, Protocol, Role, Security
+from warmup.policy.mailbox import Endpoint, Mailbox, Protocol, Role, Security, SmtpAuth
 from warmup.policy.provider import Provider
 from warmup.vault import Vault
 
@@ -42,6 +44,7 @@ class Change:
     role: Role | None = None
     smtp: str | None = None
     smtp_security: Security | None = None
+    smtp_auth: SmtpAuth | None = None
     imap: str | None = None
     imap_security: Security | None = None
     username: str | None = None
@@ -59,24 +62,26 @@ async def enrol(here: Invocation, wish: Wish, source: PasswordSource, *, verify:
     """Check, log in to both servers, save: in this order, so that nothing half-enrolled is ever kept."""
     async with parts_of(here) as parts:
         now = parts.clock.now()
-        plan = draft(wish, settings=parts.settings, providers=parts.providers, now=now)
-        await _check_new(parts, plan.new)
+        plan = await drafted(wish, parts, now=now)
+        await check_new(parts, plan.new)
         check_takes_passwords(plan.provider)
         vault = parts.vault()
         for doubt in plan.doubts:
             warn(doubt)
         new, secret = plan.new, ""
         if verify or source.is_said:
-            secret = _secret(here, source, plan.provider, new.address)
+            secret = secret_of(here, source, plan.provider, new.address)
         if verify:
             progress(f"logging in to {new.smtp} and {new.imap}")
-            both = dict.fromkeys(Protocol, secret)
-            found = await verified(new, both, provider=plan.provider, network=parts.network)
+            secrets = dict.fromkeys(new.smtp_auth.protocols, secret)
+            found = await verified(new, secrets, provider=plan.provider, network=parts.network)
             new = replace(
                 new, junk_folder=found.junk, sent_folder=found.sent, trash_folder=found.trash, verified_at=now
             )
             _warn_of(found)
-        await parts.ledger.mailboxes.add(new, _sealed(vault, new, secret) if secret else ())
+        await parts.ledger.mailboxes.add(
+            new, sealed(vault, new, dict.fromkeys(new.smtp_auth.protocols, secret)) if secret else ()
+        )
     typer.echo(_enrolled(new))
     for note in plan.notes:
         say(note)
@@ -95,12 +100,7 @@ async def alter(here: Invocation, address: str, wish: Change, source: PasswordSo
             vault = parts.vault()
             secrets = await _secrets(parts, vault, before, after, source)
             after = await _proven(parts, after, secrets, provider, verify=verify)
-            credentials = tuple(
-                credential
-                for one in secrets
-                for credential in _sealed(vault, after, secrets[one])
-                if credential.protocol is one
-            )
+            credentials = sealed(vault, after, secrets)
         await parts.ledger.mailboxes.save(after, credentials)
         if credentials and verify:
             await parts.ledger.mailboxes.clear_problem(after.id)
@@ -149,7 +149,13 @@ async def check(here: Invocation, address: str, *, as_json: bool) -> None:
         raise typer.Exit(Exit.FOUND_WRONG)
 
 
-async def _check_new(parts: Parts, new: NewMailbox) -> None:
+async def drafted(wish: Wish, parts: Parts, *, now: datetime) -> Draft:
+    """The draft of `wish`, with what had to be found out about its servers. Raises Fault (65), AddressError."""
+    found = await found_for(wish, parts)
+    return draft(wish, settings=parts.settings, providers=parts.providers, now=now, found=found)
+
+
+async def check_new(parts: Parts, new: NewMailbox) -> None:
     """Nothing where neither the address nor its account is enrolled; DuplicateMailbox."""
     taken = await parts.ledger.mailboxes.duplicate_of(new)
     if taken is None:
@@ -160,7 +166,7 @@ async def _check_new(parts: Parts, new: NewMailbox) -> None:
         raise DuplicateMailbox(new.address, taken)
 
 
-def _secret(here: Invocation, source: PasswordSource, provider: Provider, address: str) -> str:
+def secret_of(here: Invocation, source: PasswordSource, provider: Provider, address: str) -> str:
     said = source.read(environ=here.environ, prompt=f"Password of {address}")
     fit = fitted(said, provider)
     for note in fit.notes:
@@ -170,16 +176,22 @@ def _secret(here: Invocation, source: PasswordSource, provider: Provider, addres
     return fit.secret
 
 
-def _sealed(vault: Vault, mailbox: NewMailbox | Mailbox, secret: str) -> tuple[Credential, ...]:
-    hosts = {Protocol.SMTP: mailbox.smtp.host, Protocol.IMAP: mailbox.imap.host}
+def sealed(vault: Vault, mailbox: NewMailbox | Mailbox, secrets: Mapping[Protocol, str]) -> tuple[Credential, ...]:
+    """The secrets, sealed for the hosts of `mailbox`."""
+    hosts = _hosts(mailbox)
     return tuple(
         Credential(
             protocol=protocol,
-            host=host,
-            sealed=vault.seal(secret, mailbox=mailbox.address, protocol=protocol.value, host=host),
+            host=hosts[protocol],
+            sealed=vault.seal(secret, mailbox=mailbox.address, protocol=protocol.value, host=hosts[protocol]),
         )
-        for protocol, host in hosts.items()
+        for protocol, secret in secrets.items()
     )
+
+
+def _hosts(mailbox: NewMailbox | Mailbox) -> dict[Protocol, str]:
+    hosts = {Protocol.SMTP: mailbox.smtp.host, Protocol.IMAP: mailbox.imap.host}
+    return {protocol: hosts[protocol] for protocol in mailbox.smtp_auth.protocols}
 
 
 def _enrolled(new: NewMailbox) -> str:
@@ -205,6 +217,7 @@ def _changed(before: Mailbox, wish: Change, parts: Parts, provider: Provider) ->
         ramp=before.ramp if wish.ramp is None else enrolment.checked_ramp(wish.ramp),
         timezone=before.timezone if wish.timezone is None else enrolment.checked_zone(wish.timezone),
         role=wish.role or before.role,
+        smtp_auth=wish.smtp_auth or before.smtp_auth,
         smtp=_server(before.smtp, wish.smtp, wish.smtp_security, Protocol.SMTP),
         imap=_server(before.imap, wish.imap, wish.imap_security, Protocol.IMAP),
         username=before.username if wish.username is None else enrolment.checked_username(wish.username),
@@ -226,27 +239,28 @@ def _server(before: Endpoint, text: str | None, security: Security | None, proto
     return make(text or str(before), security)
 
 
-def _login_of(mailbox: Mailbox) -> tuple[Endpoint, Endpoint, str]:
-    return mailbox.smtp, mailbox.imap, mailbox.username
+def _login_of(mailbox: Mailbox) -> tuple[Endpoint, SmtpAuth, Endpoint, str]:
+    return mailbox.smtp, mailbox.smtp_auth, mailbox.imap, mailbox.username
 
 
 async def _secrets(
     parts: Parts, vault: Vault, before: Mailbox, after: Mailbox, source: PasswordSource
 ) -> dict[Protocol, str]:
-    """The password for each door: the one said, else the kept one where no host changed (it is bound to it)."""
-    moved = (before.smtp.host, before.imap.host) != (after.smtp.host, after.imap.host)
+    """The password for each door: the one said, else the kept one where no host is new (it is bound to it)."""
+    moved = not _hosts(after).items() <= _hosts(before).items()
     if source.is_said or moved:
         if moved and not source.is_said:
             say("the host is another one, and the password was sealed for the old: say it again")
-        return dict.fromkeys(Protocol, _secret(parts.invocation, source, parts.provider_of(after), after.address))
-    return await _kept(parts, vault, before)
+        said = secret_of(parts.invocation, source, parts.provider_of(after), after.address)
+        return dict.fromkeys(after.smtp_auth.protocols, said)
+    return await _kept(parts, vault, after)
 
 
 async def _kept(parts: Parts, vault: Vault, mailbox: Mailbox) -> dict[Protocol, str]:
     """The passwords the ledger keeps for a mailbox. Raises Fault (77), VaultError."""
     kept: Mapping[Protocol, Credential] = await parts.ledger.mailboxes.credentials(mailbox.id)
-    hosts = {Protocol.SMTP: mailbox.smtp.host, Protocol.IMAP: mailbox.imap.host}
-    if set(kept) != set(hosts):
+    hosts = _hosts(mailbox)
+    if not set(hosts) <= set(kept):
         raise Fault(
             f"no password is kept for {mailbox.address}",
             f"warmup mailbox set {mailbox.address} --password-stdin",

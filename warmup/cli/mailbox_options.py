@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from warmup.policy.mailbox import Security
+from warmup.policy.mailbox import Security, SmtpAuth
 
 ADDRESS = typer.Argument(metavar="ADDRESS", show_default=False)
 
@@ -18,9 +18,13 @@ Ramp = Annotated[str | None, typer.Option(metavar="NAME", help="careful, standar
 Timezone = Annotated[str | None, typer.Option(metavar="TZ", help="Zone of its days and hours, like Europe/Berlin.")]
 Smtp = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="587 STARTTLS, 465 TLS, 25 or 2525.")]
 SmtpSecurity = Annotated[Security | None, typer.Option(help="none is for loopback alone.")]
+SmtpAuthKind = Annotated[SmtpAuth | None, typer.Option(help="none: a relay that takes no password, TLS still.")]
 Imap = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="993, implicit TLS.")]
 ImapSecurity = Annotated[Security | None, typer.Option(help="tls or none; none is for loopback alone.")]
 Username = Annotated[str | None, typer.Option(metavar="U", help="Else the address.")]
+AcceptHost = Annotated[
+    bool, typer.Option("--accept-host", help="Give the password to servers its domain names outside of itself.")
+]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 PasswordEnv = Annotated[str | None, typer.Option(metavar="VAR", help="Take it from this environment variable.")]
 PasswordFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Read it from this file.")]

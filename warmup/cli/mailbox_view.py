@@ -7,7 +7,7 @@ from warmup.cli.output import instant, print_facts, print_json, print_table, say
 from warmup.cli.parts import parts_of
 from warmup.config.kinds import WEEKDAYS
 from warmup.ledger.status import Overview
-from warmup.policy.mailbox import Endpoint, Hours, Mailbox
+from warmup.policy.mailbox import Endpoint, Hours, Mailbox, SmtpAuth
 
 _COLUMNS = ("mailbox", "provider", "role", "state", "day", "limit", "target", "ramp", "timezone", "tags")
 
@@ -57,6 +57,7 @@ def _rest(mailbox: Mailbox) -> dict[str, Any]:
     return {
         "name": mailbox.name,
         "smtp": _server(mailbox.smtp),
+        "smtp_auth": mailbox.smtp_auth,
         "imap": _server(mailbox.imap),
         "username": mailbox.username,
         "engage": mailbox.engage,
@@ -73,6 +74,10 @@ def _rest(mailbox: Mailbox) -> dict[str, Any]:
 
 def _server(endpoint: Endpoint) -> dict[str, Any]:
     return {"host": endpoint.host, "port": endpoint.port, "security": endpoint.security}
+
+
+def _relayed(mailbox: Mailbox) -> str:
+    return ", no password" if mailbox.smtp_auth is SmtpAuth.NONE else ""
 
 
 def _hours(hours: Hours | None) -> dict[str, Any] | None:
@@ -108,7 +113,7 @@ def _facts(one: Overview) -> list[tuple[str, object]]:
         ("provider", mailbox.provider),
         ("receiver", mailbox.receiver),
         ("account", one.account),
-        ("SMTP", f"{mailbox.smtp} ({mailbox.smtp.security})"),
+        ("SMTP", f"{mailbox.smtp} ({mailbox.smtp.security}{_relayed(mailbox)})"),
         ("IMAP", f"{mailbox.imap} ({mailbox.imap.security})"),
         ("limit", f"{mailbox.daily_limit} in any 24 hours"),
         ("target", f"{mailbox.target} a day" if mailbox.target else "the ramp's end"),

@@ -19,20 +19,22 @@ _LONGEST = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordSource:
-    """Where the operator keeps the password; at most one of them is said."""
+    """Where the operator keeps the password; at most one of them is said. `text` is itself, out of an import's file."""
 
     stdin: bool = False
     variable: str | None = None
     file: Path | None = None
+    text: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if sum((self.stdin, self.variable is not None, self.file is not None)) > 1:
+        places = (self.variable, self.file, self.text)
+        if self.stdin + sum(place is not None for place in places) > 1:
             raise wrong_usage("more than one place is named for the password", "name one")
 
     @property
     def is_said(self) -> bool:
         """True where a place is named."""
-        return self.stdin or self.variable is not None or self.file is not None
+        return self.stdin or any(place is not None for place in (self.variable, self.file, self.text))
 
     def read(self, *, environ: Mapping[str, str], prompt: str) -> str:
         """The password from the place named, else asked for on the terminal. Raises Fault."""
@@ -45,6 +47,8 @@ class PasswordSource:
         return secret
 
     def _text(self, environ: Mapping[str, str]) -> str:
+        if self.text is not None:
+            return self.text
         if self.variable is not None:
             if self.variable not in environ:
                 raise bad_input(f"the environment has no variable {self.variable}", "set it, or name another")

@@ -37,14 +37,17 @@ class Folders:
 async def verified(
     mailbox: NewMailbox | Mailbox, secrets: dict[Protocol, str], *, provider: Provider, network: Network
 ) -> Folders:
-    """The folders of `mailbox`, once both logins held. Raises Fault: 77 credentials, 69 server, 65 not our way."""
+    """The folders of `mailbox`, once its logins held; a relay that takes no secret is only greeted.
+
+    Raises Fault: 77 credentials, 69 server, 65 not our way.
+    """
     domain = mailbox.address.rpartition("@")[2]
-    smtp, imap = (Login(username=mailbox.username, secret=secrets[which]) for which in (Protocol.SMTP, Protocol.IMAP))
+    logins = {which: Login(username=mailbox.username, secret=secret) for which, secret in secrets.items()}
     async with _told(mailbox.smtp, "SMTP", mailbox.username, provider):
-        sending = await open_smtp(mailbox.smtp, smtp, helo=domain, network=network)
+        sending = await open_smtp(mailbox.smtp, logins.get(Protocol.SMTP), helo=domain, network=network)
         await sending.close()
     async with _told(mailbox.imap, "IMAP", mailbox.username, provider):
-        reading = await open_imap(mailbox.imap, imap, network=network)
+        reading = await open_imap(mailbox.imap, logins[Protocol.IMAP], network=network)
         try:
             found = await reading.folders()
             await reading.examine("INBOX")

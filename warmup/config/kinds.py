@@ -41,6 +41,16 @@ def endpoint(text: str) -> Endpoint:
     return Endpoint(host=host.lower(), port=port, security=security_of(port))
 
 
+def nameserver(text: str) -> tuple[str, int] | None:
+    """The DNS server `IP` or `IP:PORT` names, None for the empty text; ValueError."""
+    if not text:
+        return None
+    host, port = (text, 53) if _is_ip(text) else host_and_port(text)
+    if not _is_ip(host) or port == 0:
+        raise ValueError(f'"{text}" is not the IP address of a DNS server; write for example 192.0.2.53')
+    return host, port
+
+
 def _is_ip(host: str) -> bool:
     try:
         ip_address(host)
@@ -101,6 +111,11 @@ def _maybe_endpoint(value: str) -> str:
     return value
 
 
+def _nameserver(value: str) -> str:
+    nameserver(value)
+    return value
+
+
 def _domains(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.lower().strip(".") for word in value))
 
@@ -110,6 +125,7 @@ Domains = Annotated[Words, AfterValidator(_domains)]
 Weekdays = Annotated[Words, AfterValidator(_weekdays)]
 Endpoints = Annotated[Words, AfterValidator(_endpoints)]
 MaybeEndpoint = Annotated[str, AfterValidator(_maybe_endpoint)]
+Nameserver = Annotated[str, AfterValidator(_nameserver)]
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=86400 * 30)]
 Hours = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=24 * 30)]
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]

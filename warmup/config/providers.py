@@ -71,6 +71,7 @@ def _provider(name: str, values: ProviderSettings) -> Provider:
         account_limits=dict(values.account_limits),
         per_minute=values.per_minute,
         is_wall=values.is_wall,
+        wants_local_part=values.wants_local_part,
         sign_in=values.sign_in,
         app_password_letters=values.app_password_letters,
         app_password_help=values.app_password_help,

@@ -22,6 +22,7 @@ from warmup.config.kinds import (
     Hours,
     Listen,
     MaybeEndpoint,
+    Nameserver,
     Ratio,
     Seconds,
     Speed,
@@ -210,7 +211,7 @@ class NetworkSettings(Section):
     allow_private_hosts: bool = Field(
         default=False, description="reach names that DNS says are private or loopback addresses"
     )
-    resolver: str = Field(default="", description="IP address of a DNS server; empty: the system's")
+    resolver: Nameserver = Field(default="", description="IP or IP:PORT of a DNS server; empty: the system's")
     smtp_timeout_seconds: Seconds = Field(default=60, description="for one answer, real time")
     imap_timeout_seconds: Seconds = Field(default=60, description="for one answer, real time")
 
@@ -275,6 +276,7 @@ class ProviderSettings(Section):
     is_wall: bool = Field(
         default=True, description="false: daily_limit is a start, and mailboxes may be enrolled above it"
     )
+    wants_local_part: bool = Field(default=False, description="its user names are addresses without the domain")
     sign_in: tuple[SignInKind, ...] = Field(
         default=(SignInKind.PASSWORD,), description="password, app-password, google, microsoft"
     )

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, select
 
 from warmup.ledger.tables import mailboxes
-from warmup.policy.mailbox import AccountId, Endpoint, Hours, Mailbox, MailboxId, Role, Security, State
+from warmup.policy.mailbox import AccountId, Endpoint, Hours, Mailbox, MailboxId, Role, Security, SmtpAuth, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class NewMailbox:
     timezone: str = "UTC"
     hours: Hours | None = None
     smtp: Endpoint
+    smtp_auth: SmtpAuth = SmtpAuth.PASSWORD
     imap: Endpoint
     username: str
     engage: bool = False
@@ -62,6 +63,7 @@ def columns(mailbox: Mailbox | NewMailbox) -> dict[str, Any]:
         "smtp_host": mailbox.smtp.host,
         "smtp_port": mailbox.smtp.port,
         "smtp_security": mailbox.smtp.security.value,
+        "smtp_auth": mailbox.smtp_auth.value,
         "imap_host": mailbox.imap.host,
         "imap_port": mailbox.imap.port,
         "imap_security": mailbox.imap.security.value,
@@ -115,6 +117,7 @@ def mailbox_of(row: RowMapping) -> Mailbox:
         timezone=row["timezone"],
         hours=_hours(row["hours"]),
         smtp=_endpoint(row, "smtp"),
+        smtp_auth=SmtpAuth(row["smtp_auth"]),
         imap=_endpoint(row, "imap"),
         username=row["username"],
         engage=row["engage"],

@@ -181,8 +181,16 @@ def _save(connection: Connection, mailbox: Mailbox, secrets: tuple[Credential, .
         raise DuplicateMailbox(mailbox.address, taken)
     changes: dict[str, Any] = enrolled.columns(mailbox)
     connection.execute(update(mailboxes).where(mailboxes.c.id == mailbox.id).values(account_id=account_id, **changes))
+    _drop_credentials(connection, mailbox)
     _put_credentials(connection, mailbox.id, secrets)
     return _get(connection, mailbox.id)
+
+
+def _drop_credentials(connection: Connection, mailbox: Mailbox) -> None:
+    """Of doors that take no secret any more, none is kept."""
+    wanted = [protocol.value for protocol in mailbox.smtp_auth.protocols]
+    stale = (credentials.c.mailbox_id == mailbox.id) & credentials.c.protocol.not_in(wanted)
+    connection.execute(delete(credentials).where(stale))
 
 
 def _put_credentials(connection: Connection, mailbox_id: MailboxId, secrets: Sequence[Credential]) -> None:

@@ -88,6 +88,7 @@ class MailboxRow(SQLModel, table=True):
     smtp_host: str
     smtp_port: int
     smtp_security: str
+    smtp_auth: str
     imap_host: str
     imap_port: int
     imap_security: str

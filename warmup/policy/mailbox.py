@@ -63,6 +63,19 @@ class Protocol(StrEnum):
     IMAP = "imap"
 
 
+@unique
+class SmtpAuth(StrEnum):
+    """How a mailbox signs in where it hands mail over. NONE: a relay that knows us by other means; TLS it must have."""
+
+    PASSWORD = "password"  # noqa: S105 (a kind of secret, not one)
+    NONE = "none"
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The doors that take a secret: IMAP always does."""
+        return (Protocol.IMAP,) if self is SmtpAuth.NONE else (Protocol.SMTP, Protocol.IMAP)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A server to log in to."""
@@ -119,6 +132,7 @@ class Mailbox:
     timezone: str
     hours: Hours | None = None
     smtp: Endpoint
+    smtp_auth: SmtpAuth = SmtpAuth.PASSWORD
     imap: Endpoint
     username: str
     engage: bool = False

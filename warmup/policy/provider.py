@@ -33,7 +33,8 @@ class Provider:
 
     `daily_limit` is messages in any 24 hours for the usual account; `account_limits` names the unusual ones. `smtp` is
     in order of preference. `receiver` is the lane its mailboxes' mail lands in. `per_minute` None: not known.
-    `files_sent`: what is sent over SMTP appears in the Sent folder by itself.
+    `wants_local_part`: the user name is the address without its domain. `files_sent`: what is sent over SMTP appears in
+    the Sent folder by itself.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Provider:
     account_limits: Mapping[str, int] = field(default_factory=dict)
     per_minute: int | None = None
     is_wall: bool = True
+    wants_local_part: bool = False
     sign_in: tuple[SignInKind, ...] = (SignInKind.PASSWORD,)
     app_password_letters: int | None = None
     app_password_help: str = ""
@@ -73,10 +75,11 @@ class Provider:
         """True where some kind of password is taken at all."""
         return bool({SignInKind.PASSWORD, SignInKind.APP_PASSWORD} & set(self.sign_in))
 
-    def takes_mail_at(self, host: str) -> bool:
-        """True where `host`, an MX, is one of this provider's."""
+    def mx_suffix(self, host: str) -> str:
+        """The longest of this provider's `mx` that `host`, an MX, is under; empty where it is none of its own."""
         name = host.lower().rstrip(".")
-        return any(name == suffix or name.endswith(f".{suffix}") for suffix in self.mx)
+        under = (suffix for suffix in self.mx if name == suffix or name.endswith(f".{suffix}"))
+        return max(under, key=len, default="")
 
 
 def security_of(port: int) -> Security:
@@ -101,9 +104,12 @@ class Providers:
         return next((provider for provider in self.by_name.values() if wanted in provider.domains), None)
 
     def find_by_mx(self, hosts: Iterable[str]) -> Provider | None:
-        """The provider that takes mail at the first of `hosts` anybody is known for, or None."""
-        found = (provider for host in hosts for provider in self.by_name.values() if provider.takes_mail_at(host))
-        return next(found, None)
+        """The provider that takes mail at the first of `hosts` anybody is known for, or None; the narrowest wins."""
+        for host in hosts:
+            nearest = max(self.by_name.values(), key=lambda provider: len(provider.mx_suffix(host)), default=None)
+            if nearest is not None and nearest.mx_suffix(host):
+                return nearest
+        return None
 
     def receiver_of(self, domain: str, provider: str | None = None) -> str:
         """The lane that mail to `domain` belongs to.

@@ -130,10 +130,18 @@ async def _find(intent: Intent, folder: str, session: ImapSession, circle: Circl
     if _is_there(intent.place, folder, state.uidvalidity):
         assert intent.place is not None
         return intent.place.uid  # it was believed when it was sighted there, and a UID keeps its message
-    for uid in await session.search_header("Message-ID", intent.slot.message_id):
-        if await _is_ours(uid, intent, session, circle):
-            return uid
+    for name, said in _searched(intent, circle):
+        for uid in await session.search_header(name, said):
+            if await _is_ours(uid, intent, session, circle):
+                return uid
     return None
+
+
+def _searched(intent: Intent, circle: Circle) -> list[tuple[str, str]]:
+    """The fields the message is looked for by: its id, and the identity header where a server rewrote that."""
+    name, token = circle.settings.identity.header, identity.read(intent.slot.message_id)
+    by_id = [("Message-ID", intent.slot.message_id)]
+    return [*by_id, (name, token)] if name and token else by_id
 
 
 def _is_there(place: Place | None, folder: str, uidvalidity: int) -> bool:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from warmup.policy.mailbox import Endpoint, Mailbox, MailboxId, Protocol
+from warmup.policy.mailbox import Endpoint, Mailbox, MailboxId, Protocol, SmtpAuth
 from warmup.wire.errors import Unreachable, WireError
 from warmup.wire.imap import ImapSession, open_imap
 from warmup.wire.login import Login
@@ -19,16 +19,17 @@ from warmup.wire.smtp import SmtpSession, open_smtp
 
 UnsealLogin = Callable[[Mailbox, Protocol], Awaitable[Login]]
 
+_Whom = tuple[Endpoint, str, SmtpAuth | None]
 _Session = TypeVar("_Session", SmtpSession, ImapSession)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Door(Generic[_Session]):
-    """One mailbox's way in. `whom` is what the session was opened for; another endpoint or user name wants another."""
+    """One mailbox's way in. `whom` is what the session was opened for: another server or login wants another."""
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     session: _Session | None = None
-    whom: tuple[Endpoint, str] | None = None
+    whom: _Whom | None = None
     idle_since: float = 0.0
     closing: asyncio.TimerHandle | None = None
 
@@ -53,11 +54,13 @@ class Doors:
         """A session that is logged in and alive. Raises WireError, and what `unseal` raises."""
 
         async def opened() -> SmtpSession:
-            login = await self._unseal(mailbox, Protocol.SMTP)
+            relayed = mailbox.smtp_auth is SmtpAuth.NONE
+            login = None if relayed else await self._unseal(mailbox, Protocol.SMTP)
             return await open_smtp(mailbox.smtp, login, helo=mailbox.domain, network=self.network)
 
         door = self._smtp.setdefault(mailbox.id, _Door[SmtpSession]())
-        async with self._lent(door, (mailbox.smtp, mailbox.username), opened, SmtpSession.refresh) as session:
+        whom = (mailbox.smtp, mailbox.username, mailbox.smtp_auth)
+        async with self._lent(door, whom, opened, SmtpSession.refresh) as session:
             yield session
 
     @asynccontextmanager
@@ -69,7 +72,7 @@ class Doors:
             return await open_imap(mailbox.imap, login, network=self.network)
 
         door = self._imap.setdefault(mailbox.id, _Door[ImapSession]())
-        async with self._lent(door, (mailbox.imap, mailbox.username), opened, ImapSession.noop) as session:
+        async with self._lent(door, (mailbox.imap, mailbox.username, None), opened, ImapSession.noop) as session:
             yield session
 
     async def forget(self, mailbox_id: MailboxId) -> None:
@@ -91,7 +94,7 @@ class Doors:
     async def _lent(
         self,
         door: _Door[_Session],
-        whom: tuple[Endpoint, str],
+        whom: _Whom,
         opened: Callable[[], Awaitable[_Session]],
         refresh: Callable[[_Session], Awaitable[None]],
     ) -> AsyncIterator[_Session]:
@@ -109,7 +112,7 @@ class Doors:
     async def _warm(
         self,
         door: _Door[_Session],
-        whom: tuple[Endpoint, str],
+        whom: _Whom,
         refresh: Callable[[_Session], Awaitable[None]],
     ) -> _Session | None:
         """The kept session, if it is for the same login and still answers."""
@@ -132,9 +135,7 @@ class Doors:
         door.session = session
         return session
 
-    async def _opened(
-        self, door: _Door[_Session], whom: tuple[Endpoint, str], opened: Callable[[], Awaitable[_Session]]
-    ) -> _Session:
+    async def _opened(self, door: _Door[_Session], whom: _Whom, opened: Callable[[], Awaitable[_Session]]) -> _Session:
         if self._closed:
             raise Unreachable("we are closing and open no more connections")
         door.session = await opened()

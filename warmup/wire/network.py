@@ -73,6 +73,17 @@ class Network:
             )
         return allowed
 
+    def check_named(self, host: str) -> None:
+        """Nothing where a host that somebody else named (DNS, a settings file, a redirect) may be asked; HostRefused.
+
+        Loopback is for the operator to ask for; where names lead is checked when they are connected to.
+        """
+        if asks_for_loopback(host) and not self.allow_private_hosts:
+            raise HostRefused(
+                f"{host} is this machine itself, which others may not send us to",
+                hint="set network.allow_private_hosts if this server is yours",
+            )
+
     def tls(self) -> ssl.SSLContext:
         """TLS 1.2 or newer, name and certificate checked; raises Untrusted where `ca_file` cannot be used."""
         if self.ca_file is None:
