@@ -17,7 +17,7 @@ class AuthorityName(StrEnum):
     MICROSOFT = "microsoft"
 
     @property
-    def title(self) -> str:
+    def company(self) -> str:
         """Its name for people."""
         return self.value.capitalize()
 
