@@ -1,4 +1,4 @@
-"""A real authorisation server: authlib's (RFC 6749, 7636, 8628), on Starlette. Its people say yes unless told otherwise.
+"""A real authorisation server: authlib's (RFC 6749, 7636, 8628) on Starlette. Its people say yes unless told otherwise.
 
 Every token and code has its owner, a rotated refresh token that comes again revokes all of its family (RFC 9700 4.14),
 and `scripted` puts an answer of Google's or Microsoft's own in place of the token endpoint's next.
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from authlib.common.security import generate_token
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error, OAuth2Payload, OAuth2Request
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc8628 import DeviceAuthorizationEndpoint, DeviceCodeGrant
-from authlib.common.security import generate_token
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response

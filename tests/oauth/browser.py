@@ -20,8 +20,9 @@ def sent_to(world: World, url: str) -> str:
     try:
         opener.open(url, timeout=20)
     except urllib.error.HTTPError as answer:
-        assert answer.code == 302, answer.read()
-        return answer.headers["Location"]
+        if answer.code == 302:
+            return str(answer.headers["Location"])
+        raise AssertionError(answer.read()) from answer
     raise AssertionError("it sends nobody anywhere")
 
 

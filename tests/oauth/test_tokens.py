@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,8 @@ from warmup.wire.oauth import Tokens, browser_url, redeem
 from warmup.wire.redirect import redirected
 from warmup.wire.smtp import open_smtp
 from warmup.wire.tokens import AccessTokens, Grant
+
+Asking = Callable[..., AccessTokens]
 
 VERIFIER = "v" * 43
 
@@ -94,8 +97,19 @@ async def shelf(world: World, google: Authority, network: Network) -> Shelf:
 
 
 @pytest.fixture
-def tokens(google: Authority, network: Network, shelf: Shelf, boot: Boot) -> AccessTokens:
-    return AccessTokens(network=network, authority=lambda _: google, read=shelf.read, keep=shelf.keep, elapsed=boot)
+def asking(google: Authority, network: Network, shelf: Shelf, boot: Boot) -> Asking:
+    """Access tokens of the authority, or of one that is otherwise; other ports where they are said."""
+
+    def make(authority: Authority = google, **ports: Any) -> AccessTokens:
+        usual: dict[str, Any] = {"network": network, "read": shelf.read, "keep": shelf.keep, "elapsed": boot}
+        return AccessTokens(authority=lambda _: authority, **{**usual, **ports})
+
+    return make
+
+
+@pytest.fixture
+def tokens(asking: Asking) -> AccessTokens:
+    return asking()
 
 
 @pytest.fixture
@@ -147,14 +161,12 @@ async def test_a_rotated_refresh_token_is_kept_before_its_access_token_is_given(
         boot.seconds += 3600
 
 
-async def test_a_token_whose_refresh_token_could_not_be_kept_is_given_to_nobody(
-    world: World, google: Authority, network: Network, shelf: Shelf, boot: Boot
-) -> None:
+async def test_a_token_whose_refresh_token_could_not_be_kept_is_given_to_nobody(world: World, asking: Asking) -> None:
     async def full(_: Mailbox, __: Grant, ___: str) -> Grant:
         raise OSError(28, "no space left")
 
     world.authority.rotates = True
-    tokens = AccessTokens(network=network, authority=lambda _: google, read=shelf.read, keep=full, elapsed=boot)
+    tokens = asking(keep=full)
     with pytest.raises(OSError, match="no space"):
         await tokens.token(mailbox(world))
 
@@ -184,7 +196,7 @@ async def test_a_new_sign_in_by_another_process_ends_the_old_token(
 
 
 async def test_a_grant_rotated_by_another_process_is_read_again_before_it_counts_as_lost(
-    world: World, google: Authority, network: Network, shelf: Shelf, boot: Boot
+    world: World, asking: Asking, shelf: Shelf
 ) -> None:
     stale = replace(shelf.grant, refresh_token="refresh.rotated-away", version=b"stale")
     readings = [stale]
@@ -192,7 +204,7 @@ async def test_a_grant_rotated_by_another_process_is_read_again_before_it_counts
     async def read(mailbox: Mailbox) -> Grant:
         return readings.pop() if readings else await shelf.read(mailbox)
 
-    tokens = AccessTokens(network=network, authority=lambda _: google, read=read, keep=shelf.keep, elapsed=boot)
+    tokens = asking(read=read)
     assert world.authority.owner(await tokens.token(mailbox(world))) == world.user
 
 
@@ -206,13 +218,9 @@ async def test_a_revoked_grant_is_lost_and_says_what_to_do(world: World, tokens:
     assert world.authority.renewals == 1
 
 
-async def test_a_wrong_client_is_told_apart_from_a_lost_grant(
-    world: World, google: Authority, network: Network, shelf: Shelf, boot: Boot
-) -> None:
+async def test_a_wrong_client_is_told_apart_from_a_lost_grant(world: World, google: Authority, asking: Asking) -> None:
     for wrong in (replace(google, client_id="nobody"), replace(google, client_secret="wrong")):
-        tokens = AccessTokens(
-            network=network, authority=lambda _, wrong=wrong: wrong, read=shelf.read, keep=shelf.keep, elapsed=boot
-        )
+        tokens = asking(wrong)
         with pytest.raises(GrantRefused) as caught:
             await tokens.token(mailbox(world))
         assert caught.value.why is Why.CLIENT
@@ -264,21 +272,17 @@ async def test_a_refused_token_shows_nowhere(world: World, network: Network) -> 
     assert not any(form in str(caught.value) + caught.value.hint for form in login.secrets)
 
 
-async def test_an_authority_that_cannot_be_believed_gets_nothing(
-    world: World, google: Authority, shelf: Shelf, boot: Boot
-) -> None:
-    tokens = AccessTokens(network=Network(), authority=lambda _: google, read=shelf.read, keep=shelf.keep, elapsed=boot)
+async def test_an_authority_that_cannot_be_believed_gets_nothing(world: World, asking: Asking) -> None:
+    tokens = asking(network=Network())
     before = len(world.authority.asked)
     with pytest.raises(Exception, match="certificate"):
         await tokens.token(mailbox(world))
     assert len(world.authority.asked) == before
 
 
-async def test_plain_http_reaches_loopback(
-    world: World, google: Authority, network: Network, shelf: Shelf, boot: Boot
-) -> None:
+async def test_plain_http_reaches_loopback(world: World, google: Authority, asking: Asking) -> None:
     plain = replace(google, token_endpoint=world.url("/token", scheme="http"))
-    tokens = AccessTokens(network=network, authority=lambda _: plain, read=shelf.read, keep=shelf.keep, elapsed=boot)
+    tokens = asking(plain)
     assert world.authority.owner(await tokens.token(mailbox(world))) == world.user
 
 
@@ -293,26 +297,17 @@ async def test_plain_http_reaches_loopback(
     ],
 )
 async def test_an_endpoint_that_is_none_is_no_lost_grant(
-    world: World,
-    google: Authority,
-    network: Network,
-    shelf: Shelf,
-    boot: Boot,
-    path: str,
-    failure: type[Exception],
-    words: str,
+    world: World, google: Authority, asking: Asking, path: str, failure: type[Exception], words: str
 ) -> None:
     wrong = replace(google, token_endpoint=world.url(path))
-    tokens = AccessTokens(network=network, authority=lambda _: wrong, read=shelf.read, keep=shelf.keep, elapsed=boot)
+    tokens = asking(wrong)
     with pytest.raises(failure, match=words) as caught:
         await tokens.token(mailbox(world))
     assert not isinstance(caught.value, GrantRefused)
 
 
-async def test_an_authority_nobody_answers_at_is_unreachable(
-    google: Authority, network: Network, shelf: Shelf, boot: Boot, world: World
-) -> None:
+async def test_an_authority_nobody_answers_at_is_unreachable(world: World, google: Authority, asking: Asking) -> None:
     nowhere = replace(google, token_endpoint="https://127.0.0.1:1/token")
-    tokens = AccessTokens(network=network, authority=lambda _: nowhere, read=shelf.read, keep=shelf.keep, elapsed=boot)
+    tokens = asking(nowhere)
     with pytest.raises(Unreachable):
         await tokens.token(mailbox(world))

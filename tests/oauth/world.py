@@ -36,7 +36,7 @@ class _Desk:
         self._owner = owner
 
     async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802 (aiosmtpd's name)
-        said = b64decode(args[1]) if len(args) > 1 else await server.challenge_auth("")
+        said = b64decode(args[1])
         user, _, rest = said.decode().removeprefix("user=").partition("\1auth=Bearer ")
         if self._owner(rest.removesuffix("\1\1")) == user:
             return AuthResult(success=True)
@@ -44,17 +44,17 @@ class _Desk:
         return AuthResult(success=False, handled=False)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        self.messages.append(bytes(envelope.content or b""))
+        self.messages.append(envelope.original_content or b"")
         return "250 2.0.0 taken"
 
 
-class _TokenConfig(Config):  # type: ignore[misc]
+class _TokenConfig(Config):
     @property
     def tls_auth(self) -> SASLAuth:
         return SASLAuth([OAuth2Mechanism()])
 
 
-class _TokenLogin(Login):  # type: ignore[misc]
+class _TokenLogin(Login):
     def __init__(self, config: Any, owner: Owner) -> None:
         super().__init__(config)
         self._owner = owner
@@ -135,10 +135,11 @@ class World:
             await asyncio.gather(*running)
 
     def _web(self, secured: bool) -> uvicorn.Server:
-        tls = {"ssl_certfile": str(self._certificate), "ssl_keyfile": str(self._certificate)} if secured else {}
-        server = uvicorn.Server(uvicorn.Config(self.authority.app(), log_level="warning", lifespan="off", **tls))
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        return server
+        pem = str(self._certificate) if secured else None
+        config = uvicorn.Config(
+            self.authority.app(), log_level="warning", lifespan="off", ssl_certfile=pem, ssl_keyfile=pem
+        )
+        return uvicorn.Server(config)
 
     async def _smtp(self) -> asyncio.Server:
         loop = asyncio.get_running_loop()
@@ -167,6 +168,8 @@ class World:
         config.apply_context()
         login = _TokenLogin(config, self.authority.owner)
         await DictBackend._add_demo_user(config, login)
+        async with login.demo_user_identity.new_session() as session:
+            await session.create_mailbox("Junk")
         backend = DictBackend(login, config)
         await backend.start(stack)
         answer = ProxyProtocolReader(config.proxy_protocol).get_callback(IMAPServer(backend.login, config))

@@ -92,7 +92,10 @@ async def kept_proof(parts: Parts, vault: Vault, mailbox: Mailbox) -> Proof:
             code=Exit.REFUSED,
         )
     tokens = access_tokens(parts.ledger, vault, parts.settings, network=parts.network, clock=parts.clock)
-    token = await tokens.token(mailbox)
+    try:
+        token = await tokens.token(mailbox)
+    finally:
+        await tokens.close()
     login = Login(username=mailbox.username, secret=token, sign_in=SignIn.XOAUTH2)
     return Proof(logins=dict.fromkeys(Protocol, login))
 

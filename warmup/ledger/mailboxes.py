@@ -126,6 +126,10 @@ class MailboxWriter:
         """The sealed grant of a mailbox that signs in with OAuth 2.0, or None."""
         return await self._store.read(_grant, mailbox_id)
 
+    async def sign_in(self, mailbox_id: MailboxId) -> str | None:
+        """How a mailbox signs in: `password`, or the authority of its grant; None: nothing is kept for it."""
+        return await self._store.read(_sign_in, mailbox_id)
+
     async def rotate_grant(self, mailbox_id: MailboxId, before: SealedGrant, after: SealedGrant) -> bool:
         """Put `after` in the place of `before`; False, and nothing done, where another is kept by now."""
         return await self._store.write(_rotate_grant, mailbox_id, before, after)
@@ -241,6 +245,14 @@ def _grant(connection: Connection, mailbox_id: MailboxId) -> SealedGrant | None:
     if row is None:
         return None
     return SealedGrant(authority=AuthorityName(row.protocol.removeprefix(_OAUTH)), host=row.host, sealed=row.sealed)
+
+
+def _sign_in(connection: Connection, mailbox_id: MailboxId) -> str | None:
+    query = select(credentials.c.protocol).where(credentials.c.mailbox_id == mailbox_id).limit(1)
+    protocol = connection.execute(query).scalar()
+    if protocol is None:
+        return None
+    return str(protocol).removeprefix(_OAUTH) if str(protocol).startswith(_OAUTH) else "password"
 
 
 def _rotate_grant(connection: Connection, mailbox_id: MailboxId, before: SealedGrant, after: SealedGrant) -> bool:

@@ -6,15 +6,18 @@ rehearsal nothing else is reached. No redirect is followed, no proxy asked: a se
 """
 
 import asyncio
+import json
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 import h11
 
 from warmup.policy.mailbox import Endpoint, Security
-from warmup.wire.errors import ProtocolError, TooLarge, Unreachable, WireError, quote
+from warmup.wire.errors import ProtocolError, TooLarge, Unreachable, WireError
+from warmup.wire.errors import quote as quoted
 from warmup.wire.network import Network, refusal_of
 
 ANSWER_SECONDS = 30.0
@@ -41,7 +44,7 @@ async def post_form(
     except TimeoutError:
         raise Unreachable(f"{endpoint} did not answer within {timeout:g} s") from None
     except h11.RemoteProtocolError as garbled:
-        raise ProtocolError(f"{endpoint} does not speak HTTP: {quote(str(garbled))}") from None
+        raise ProtocolError(f"{endpoint} does not speak HTTP: {quoted(str(garbled))}") from None
 
 
 def endpoint_of(url: str) -> Endpoint:
@@ -56,8 +59,11 @@ def endpoint_of(url: str) -> Endpoint:
 
 
 def forms_of(secret: str) -> tuple[str, ...]:
-    """The forms in which a secret in a posted field may be echoed, longest first."""
-    return tuple(dict.fromkeys(sorted((secret, quote_plus(secret), repr(secret)[1:-1]), key=len, reverse=True)))
+    """The forms in which a secret in a posted field may be echoed, longest first: quoted, URL-encoded, in base64."""
+    forms = {secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+    # Without its padding: an echo may leave it out.
+    forms |= {encoded(secret.encode()).rstrip(b"=").decode("ascii") for encoded in (b64encode, urlsafe_b64encode)}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 async def _exchanged(endpoint: Endpoint, url: str, body: bytes, network: Network, timeout: float) -> HttpAnswer:
