@@ -182,6 +182,7 @@ async def test_who_waits_may_be_cancelled_and_the_renewal_goes_on(
     await asyncio.gather(waiting, return_exceptions=True)
     await tokens.close()
     assert waiting.cancelled()
+    assert shelf.kept == 1
     assert shelf.grant.refresh_token == world.authority.families[0].refresh
 
 
