@@ -4,7 +4,6 @@ import asyncio
 import logging
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -393,12 +392,3 @@ async def test_what_cannot_be_said_in_imap_is_a_mistake_of_ours(
     # A line break in a folder's name travels as modified UTF-7.
     with pytest.raises(WireError):
         await (await opened(await scripted_imap(create=b"TAG NO bad name\r\n"), login, network)).create("a\r\nb")
-
-
-async def test_a_server_without_xoauth2_is_not_shown_a_token(
-    scripted_imap: Start, network: Network, login: Login
-) -> None:
-    server = await scripted_imap(capability=b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nTAG OK done\r\n")
-    with pytest.raises(CredentialsRefused, match="takes no OAuth token"):
-        await open_imap(server.endpoint(Security.NONE), replace(login, sign_in=SignIn.XOAUTH2), network=network)
-    assert not any(b"AUTHENTICATE" in line for line in server.said)

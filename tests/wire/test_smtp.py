@@ -454,14 +454,3 @@ def test_no_content_ends_the_message_early(content: bytes) -> None:
 
 async def plain(server: Any, network: Network) -> SmtpSession:
     return await open_smtp(server.endpoint(Security.NONE), None, helo="sender.test", network=network)
-
-
-async def test_a_server_without_xoauth2_is_not_shown_a_token(
-    scripted_smtp: Start, network: Network, login: Login
-) -> None:
-    server = await scripted_smtp()
-    token = replace(login, sign_in=SignIn.XOAUTH2)
-    with pytest.raises(CredentialsRefused) as caught:
-        await open_smtp(server.endpoint(Security.NONE), token, helo="sender.test", network=network)
-    assert "takes no OAuth token" in caught.value.hint
-    assert not any(line.startswith(b"AUTH") for line in server.said)
