@@ -23,6 +23,8 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 CREDENTIAL = "warmup.key"
+# What the protocol of a refresh token begins with.
+OAUTH = "oauth-"
 
 
 class VaultError(Exception):
@@ -73,7 +75,8 @@ class Vault:
 
     def unseal(self, sealed: bytes, *, mailbox: str, protocol: str, host: str) -> str:
         """The secret `sealed` holds. Raises SealBroken, SecretBoundElsewhere."""
-        fix = f"say the password again: warmup mailbox set {mailbox} --password-stdin"
+        again = f"say the password again: warmup mailbox set {mailbox} --password-stdin"
+        fix = f"sign in again: warmup oauth login {mailbox}" if protocol.startswith(OAUTH) else again
         return self._unsealed(sealed, _login(mailbox, protocol, host), what=f"the secret of {mailbox}", fix=fix)
 
     def seal_blob(self, blob: bytes, *, purpose: str) -> bytes:

@@ -10,11 +10,13 @@ from tests.ledger.conftest import HOUR, MINUTE, NOW, World, new_day, new_mailbox
 from warmup.ledger import Ledger
 from warmup.ledger.enrolled import account_key
 from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
-from warmup.ledger.mailboxes import Credential, PausedBy
+from warmup.ledger.mailboxes import Credential, PausedBy, SealedGrant
+from warmup.policy.authority import AuthorityName
 from warmup.policy.fate import Placement
 from warmup.policy.mailbox import Hours, Protocol, Role, SmtpAuth, State
 
 SECRET = Credential(protocol=Protocol.SMTP, host="127.0.0.1", sealed=b"sealed bytes")
+GRANT = SealedGrant(authority=AuthorityName.GOOGLE, host="login.test", sealed=b"sealed grant")
 
 
 async def test_a_mailbox_comes_back_as_it_was_enrolled(ledger: Ledger) -> None:
@@ -177,3 +179,35 @@ async def test_a_relay_keeps_no_secret_of_the_door_that_takes_none(ledger: Ledge
     assert relayed.smtp_auth is SmtpAuth.NONE
     assert (await ledger.mailboxes.get("ann@send.test")).smtp_auth is SmtpAuth.NONE
     assert await ledger.mailboxes.credentials(added.id) == {Protocol.IMAP: imap}
+
+
+async def test_a_grant_takes_the_place_of_passwords_and_they_of_it(world: World) -> None:
+    mailboxes, who, other = world.ledger.mailboxes, world.sender.id, world.seeds[0].id
+    await mailboxes.set_credentials(other, [SECRET])
+    await mailboxes.set_credentials(who, [SECRET, replace(SECRET, protocol=Protocol.IMAP)])
+    await mailboxes.set_credentials(who, [GRANT])
+    assert (await mailboxes.credentials(who), await mailboxes.grant(who)) == ({}, GRANT)
+    assert await mailboxes.sign_in(who) == "google"
+    theirs = replace(GRANT, authority=AuthorityName.MICROSOFT)
+    await mailboxes.set_credentials(who, [theirs])
+    assert await mailboxes.grant(who) == theirs
+    await mailboxes.set_credentials(who, [SECRET])
+    assert (await mailboxes.credentials(who), await mailboxes.grant(who)) == ({Protocol.SMTP: SECRET}, None)
+    assert await mailboxes.sign_in(who) == "password"
+    assert await mailboxes.credentials(other) == {Protocol.SMTP: SECRET}
+
+
+async def test_a_rotated_grant_takes_only_the_place_of_the_one_it_came_from(world: World) -> None:
+    mailboxes, who = world.ledger.mailboxes, world.sender.id
+    await mailboxes.set_credentials(who, [GRANT])
+    rotated = replace(GRANT, sealed=b"rotated")
+    assert await mailboxes.rotate_grant(who, GRANT, rotated)
+    assert not await mailboxes.rotate_grant(who, GRANT, replace(GRANT, sealed=b"too late"))
+    assert await mailboxes.grant(who) == rotated
+
+
+async def test_a_removed_mailbox_loses_its_grant(world: World) -> None:
+    await world.ledger.mailboxes.set_credentials(world.sender.id, [GRANT])
+    await world.ledger.mailboxes.remove(world.sender.id, now=NOW + HOUR)
+    assert await world.ledger.mailboxes.grant(world.sender.id) is None
+    assert await world.ledger.mailboxes.sign_in(world.sender.id) is None

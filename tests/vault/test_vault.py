@@ -144,3 +144,10 @@ def test_a_credential_of_systemd_wins_over_the_file(tmp_path: Path) -> None:
 def test_without_that_credential_the_file_is_used(tmp_path: Path) -> None:
     create_key_file(tmp_path / "warmup.key")
     assert Vault.open(tmp_path / "warmup.key", {"CREDENTIALS_DIRECTORY": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize(("protocol", "fix"), [("smtp", "--password-stdin"), ("oauth-google", "warmup oauth login")])
+def test_the_fix_is_to_prove_it_again_in_the_way_it_was(protocol: str, fix: str) -> None:
+    sealed = SHARED.seal("hunter2", mailbox="ann@one.test", protocol=protocol, host="one.test")
+    with pytest.raises(SecretBoundElsewhere, match=fix):
+        SHARED.unseal(sealed, mailbox="ann@one.test", protocol=protocol, host="two.test")

@@ -22,6 +22,7 @@ from warmup.cli.invocation import Invocation, LogLevel
 VERBS: dict[str, tuple[str, str]] = {
     "init": ("warmup.cli.init", "Write config.toml, the key file and the ledger; safe to repeat."),
     "mailbox": ("warmup.cli.mailbox", "Enrol mailboxes; list, change, pause, check and remove them."),
+    "oauth": ("warmup.cli.oauth", "Sign in with OAuth 2.0."),
     "run": ("warmup.cli.run", "Run the daemon."),
     "plan": ("warmup.cli.plan", "Show the ramp to come, day by day."),
     "status": ("warmup.cli.status", "Show the fleet at a glance."),

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from warmup.cli.granted import access_tokens
 from warmup.clock import Clock, HoldingClock, WallClock
 from warmup.config import Settings, providers_of
 from warmup.config.kinds import nameserver
@@ -19,11 +20,11 @@ from warmup.ledger.ledger import Ledger
 from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.steps.circle import Circle
 from warmup.vault import Vault
-from warmup.wire.doors import Doors, UnsealLogin
-from warmup.wire.errors import CredentialsRefused
-from warmup.wire.login import Login
+from warmup.wire.doors import Doors, Outlived, UnsealLogin
+from warmup.wire.login import Login, SignIn
 from warmup.wire.network import Network
 from warmup.wire.resolver import Resolver
+from warmup.wire.tokens import AccessTokens
 
 IDENTITY = "identity key"
 _KEY_BYTES = 32
@@ -79,18 +80,28 @@ async def rehearsed(settings: Settings, ledger: Ledger, installation: Installati
     return anchor
 
 
-def unsealer(ledger: Ledger, vault: Vault) -> UnsealLogin:
-    """What the doors ask for a login: the sealed secret is opened for this one use and kept nowhere."""
+def unsealer(ledger: Ledger, vault: Vault, tokens: AccessTokens) -> UnsealLogin:
+    """What the doors ask for a login: a password is opened for this one use, a token is one that lasts."""
 
     async def unseal(mailbox: Mailbox, protocol: Protocol) -> Login:
         endpoint = mailbox.smtp if protocol is Protocol.SMTP else mailbox.imap
         credential = (await ledger.mailboxes.credentials(mailbox.id)).get(protocol)
         if credential is None:
-            raise CredentialsRefused("no password is kept for it", hint="warmup mailbox set ADDRESS --password-stdin")
+            token = await tokens.token(mailbox)
+            return Login(username=mailbox.username, secret=token, sign_in=SignIn.XOAUTH2)
         secret = vault.unseal(credential.sealed, mailbox=mailbox.address, protocol=protocol.value, host=endpoint.host)
         return Login(username=mailbox.username, secret=secret)
 
     return unseal
+
+
+def outlived_by(tokens: AccessTokens) -> Outlived:
+    """What the doors ask about a refused login: only a token grows old."""
+
+    def outlived(mailbox: Mailbox, login: Login) -> bool:
+        return login.sign_in is SignIn.XOAUTH2 and tokens.refused(mailbox, login.secret)
+
+    return outlived
 
 
 @asynccontextmanager
@@ -116,7 +127,9 @@ async def assembled(
             clock = clock_of(settings, await rehearsed(settings, ledger, installation))
             clock.raise_to(await _latest(ledger, clock))
         clock.reseed(installation.seed)
-        doors = Doors(network=network_of(settings), unseal=unsealer(ledger, vault))
+        network = network_of(settings)
+        tokens = access_tokens(ledger, vault, settings, network=network, clock=clock)
+        doors = Doors(network=network, unseal=unsealer(ledger, vault, tokens), outlived=outlived_by(tokens))
         try:
             yield Circle(
                 ledger=ledger,
@@ -131,6 +144,7 @@ async def assembled(
             )
         finally:
             await doors.close()
+            await tokens.close()
     finally:
         await ledger.close()
 

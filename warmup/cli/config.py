@@ -78,6 +78,8 @@ def _missing_files(loaded: Loaded) -> Iterator[str]:
         ("http.token_file", settings.http.token_file),
         ("network.ca_file", settings.network.ca_file),
         ("content.folder", settings.content.folder),
+        ("oauth.google.client_secret_file", settings.oauth.google.client_secret_file),
+        ("oauth.microsoft.client_secret_file", settings.oauth.microsoft.client_secret_file),
     )
     for key, path in named:
         if path is not None and not path.exists():

@@ -14,6 +14,7 @@ from warmup.cli.faults import wrong_usage
 from warmup.cli.invocation import invocation
 from warmup.cli.output import Json
 from warmup.cli.password import PasswordSource
+from warmup.cli.proof import PATIENCE_SECONDS, Means
 from warmup.policy.mailbox import Role, SmtpAuth
 
 app = typer.Typer(
@@ -42,6 +43,8 @@ def add(
     password_stdin: options.PasswordStdin = False,
     password_env: options.PasswordEnv = None,
     password_file: options.PasswordFile = None,
+    oauth: options.OAuth = None,
+    timeout: options.Timeout = PATIENCE_SECONDS,
     engage: Annotated[
         bool, typer.Option("--engage", help="Allow moving, flagging and filing of its own mail.")
     ] = False,
@@ -71,7 +74,8 @@ def add(
         name=name or "",
     )
     source = PasswordSource(stdin=password_stdin, variable=password_env, file=password_file)
-    asyncio.run(change.enrol(invocation(ctx), wish, source, verify=not no_verify))
+    means = Means(source=source, oauth=oauth, patience=timeout)
+    asyncio.run(change.enrol(invocation(ctx), wish, means, verify=not no_verify))
 
 
 @app.command("import")

@@ -1,6 +1,5 @@
 """Enrolling, changing, pausing, removing and checking mailboxes. What fails leaves everything as it was."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
@@ -8,20 +7,20 @@ import typer
 
 from warmup.cli import enrolment
 from warmup.cli.enrolment import Draft, Wish, draft
-from warmup.cli.faults import Exit, Fault, bad_input, wrong_usage
+from warmup.cli.faults import Exit, bad_input, wrong_usage
 from warmup.cli.finding import found_for
 from warmup.cli.invocation import Invocation
 from warmup.cli.output import print_json, progress, say, warn
 from warmup.cli.parts import Parts, parts_of
-from warmup.cli.password import PasswordSource, check_takes_passwords, fitted
+from warmup.cli.password import PasswordSource
+from warmup.cli.proof import Means, Proof, check_means, hosts_of, kept_means, kept_proof, proof_of
 from warmup.cli.verification import Folders, verified
 from warmup.ledger.enrolled import NewMailbox
 from warmup.ledger.errors import DuplicateMailbox
-from warmup.ledger.mailboxes import Credential
 from warmup.mail.address import account_form
+from warmup.policy.authority import AuthorityName
 from warmup.policy.mailbox import Endpoint, Mailbox, Protocol, Role, Security, SmtpAuth
 from warmup.policy.provider import Provider
-from warmup.vault import Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,30 +57,26 @@ class Change:
         return all(getattr(self, field.name) is None for field in fields(self))
 
 
-async def enrol(here: Invocation, wish: Wish, source: PasswordSource, *, verify: bool) -> None:
+async def enrol(here: Invocation, wish: Wish, means: Means, *, verify: bool) -> None:
     """Check, log in to both servers, save: in this order, so that nothing half-enrolled is ever kept."""
     async with parts_of(here) as parts:
         now = parts.clock.now()
         plan = await drafted(wish, parts, now=now)
         await check_new(parts, plan.new)
-        check_takes_passwords(plan.provider)
+        check_means(means, plan.provider)
         vault = parts.vault()
         for doubt in plan.doubts:
             warn(doubt)
-        new, secret = plan.new, ""
-        if verify or source.is_said:
-            secret = secret_of(here, source, plan.provider, new.address)
-        if verify:
+        new = plan.new
+        proof = await proof_of(parts, means, vault, new, plan.provider) if verify or means.is_said else None
+        if verify and proof is not None:
             progress(f"logging in to {new.smtp} and {new.imap}")
-            secrets = dict.fromkeys(new.smtp_auth.protocols, secret)
-            found = await verified(new, secrets, provider=plan.provider, network=parts.network)
+            found = await verified(new, proof.logins, provider=plan.provider, network=parts.network)
             new = replace(
                 new, junk_folder=found.junk, sent_folder=found.sent, trash_folder=found.trash, verified_at=now
             )
             _warn_of(found)
-        await parts.ledger.mailboxes.add(
-            new, sealed(vault, new, dict.fromkeys(new.smtp_auth.protocols, secret)) if secret else ()
-        )
+        await parts.ledger.mailboxes.add(new, proof.secrets if proof is not None else ())
     typer.echo(_enrolled(new))
     for note in plan.notes:
         say(note)
@@ -95,16 +90,33 @@ async def alter(here: Invocation, address: str, wish: Change, source: PasswordSo
         before = await parts.ledger.mailboxes.get(address)
         provider = parts.provider_of(before)
         after = _changed(before, wish, parts, provider)
-        credentials: tuple[Credential, ...] = ()
+        proof: Proof | None = None
         if _login_of(before) != _login_of(after) or source.is_said:
-            vault = parts.vault()
-            secrets = await _secrets(parts, vault, before, after, source)
-            after = await _proven(parts, after, secrets, provider, verify=verify)
-            credentials = sealed(vault, after, secrets)
-        await parts.ledger.mailboxes.save(after, credentials)
-        if credentials and verify:
+            proof = await _proof(parts, before, after, source)
+            after = await _proven(parts, after, proof, provider, verify=verify)
+        await parts.ledger.mailboxes.save(after, proof.secrets if proof is not None else ())
+        if proof is not None and verify:
             await parts.ledger.mailboxes.clear_problem(after.id)
     typer.echo(f"changed {after.address}")
+
+
+async def sign_in_again(here: Invocation, address: str, oauth: AuthorityName | None, *, patience: float) -> None:
+    """Sign in at the authority named, else at the one that granted it before, else at the provider's own."""
+    async with parts_of(here) as parts:
+        before = await parts.ledger.mailboxes.get(address)
+        provider = parts.provider_of(before)
+        oauth = oauth or (await kept_means(parts, before)).oauth or (provider.authorities or (None,))[0]
+        if oauth is None:
+            raise wrong_usage(
+                f"{before.address} was not signed in with OAuth 2.0 yet", "say --oauth google or microsoft"
+            )
+        means = Means(oauth=oauth, patience=patience)
+        check_means(means, provider)
+        proof = await proof_of(parts, means, parts.vault(), before, provider)
+        after = await _proven(parts, before, proof, provider, verify=True)
+        await parts.ledger.mailboxes.save(after, proof.secrets)
+        await parts.ledger.mailboxes.clear_problem(after.id)
+    typer.echo(f"signed in {after.address} at {oauth.company}; both logins hold")
 
 
 async def pause(here: Invocation, whom: Whom) -> None:
@@ -135,9 +147,8 @@ async def check(here: Invocation, address: str, *, as_json: bool) -> None:
     """Log in with what is kept. A mailbox that was unverified, or had a problem, is well again afterwards."""
     async with parts_of(here) as parts:
         mailbox = await parts.ledger.mailboxes.get(address)
-        vault = parts.vault()
-        secrets = await _kept(parts, vault, mailbox)
-        found = await verified(mailbox, secrets, provider=parts.provider_of(mailbox), network=parts.network)
+        proof = await kept_proof(parts, parts.vault(), mailbox)
+        found = await verified(mailbox, proof.logins, provider=parts.provider_of(mailbox), network=parts.network)
         mailbox = await parts.ledger.mailboxes.save(_with(mailbox, found, parts))
         await parts.ledger.mailboxes.clear_problem(mailbox.id)
     if as_json:
@@ -164,34 +175,6 @@ async def check_new(parts: Parts, new: NewMailbox) -> None:
         taken = next((mailbox.address for mailbox in known if account_form(mailbox.address) == mine), None)
     if taken is not None:
         raise DuplicateMailbox(new.address, taken)
-
-
-def secret_of(here: Invocation, source: PasswordSource, provider: Provider, address: str) -> str:
-    said = source.read(environ=here.environ, prompt=f"Password of {address}")
-    fit = fitted(said, provider)
-    for note in fit.notes:
-        say(note)
-    for doubt in fit.warnings:
-        warn(doubt)
-    return fit.secret
-
-
-def sealed(vault: Vault, mailbox: NewMailbox | Mailbox, secrets: Mapping[Protocol, str]) -> tuple[Credential, ...]:
-    """The secrets, sealed for the hosts of `mailbox`."""
-    hosts = _hosts(mailbox)
-    return tuple(
-        Credential(
-            protocol=protocol,
-            host=hosts[protocol],
-            sealed=vault.seal(secret, mailbox=mailbox.address, protocol=protocol.value, host=hosts[protocol]),
-        )
-        for protocol, secret in secrets.items()
-    )
-
-
-def _hosts(mailbox: NewMailbox | Mailbox) -> dict[Protocol, str]:
-    hosts = {Protocol.SMTP: mailbox.smtp.host, Protocol.IMAP: mailbox.imap.host}
-    return {protocol: hosts[protocol] for protocol in mailbox.smtp_auth.protocols}
 
 
 def _enrolled(new: NewMailbox) -> str:
@@ -243,42 +226,26 @@ def _login_of(mailbox: Mailbox) -> tuple[Endpoint, SmtpAuth, Endpoint, str]:
     return mailbox.smtp, mailbox.smtp_auth, mailbox.imap, mailbox.username
 
 
-async def _secrets(
-    parts: Parts, vault: Vault, before: Mailbox, after: Mailbox, source: PasswordSource
-) -> dict[Protocol, str]:
-    """The password for each door: the one said, else the kept one where no host is new (it is bound to it)."""
-    moved = not _hosts(after).items() <= _hosts(before).items()
-    if source.is_said or moved:
-        if moved and not source.is_said:
-            say("the host is another one, and the password was sealed for the old: say it again")
-        said = secret_of(parts.invocation, source, parts.provider_of(after), after.address)
-        return dict.fromkeys(after.smtp_auth.protocols, said)
-    return await _kept(parts, vault, after)
+async def _proof(parts: Parts, before: Mailbox, after: Mailbox, source: PasswordSource) -> Proof:
+    """The proof that was said, else the kept one where no host changed (it is bound to it)."""
+    vault, provider = parts.vault(), parts.provider_of(after)
+    if source.is_said:
+        means = Means(source=source)
+        check_means(means, provider)
+        return await proof_of(parts, means, vault, after, provider)
+    if hosts_of(after).items() <= hosts_of(before).items():
+        return await kept_proof(parts, vault, after)
+    means = await kept_means(parts, before)
+    how = "say it" if means.oauth is None else "sign in"
+    say(f"the host is another one, and what was kept was sealed for the old: {how} again")
+    return await proof_of(parts, means, vault, after, provider)
 
 
-async def _kept(parts: Parts, vault: Vault, mailbox: Mailbox) -> dict[Protocol, str]:
-    """The passwords the ledger keeps for a mailbox. Raises Fault (77), VaultError."""
-    kept: Mapping[Protocol, Credential] = await parts.ledger.mailboxes.credentials(mailbox.id)
-    hosts = _hosts(mailbox)
-    if not set(hosts) <= set(kept):
-        raise Fault(
-            f"no password is kept for {mailbox.address}",
-            f"warmup mailbox set {mailbox.address} --password-stdin",
-            code=Exit.REFUSED,
-        )
-    return {
-        protocol: vault.unseal(kept[protocol].sealed, mailbox=mailbox.address, protocol=protocol.value, host=host)
-        for protocol, host in hosts.items()
-    }
-
-
-async def _proven(
-    parts: Parts, after: Mailbox, secrets: dict[Protocol, str], provider: Provider, *, verify: bool
-) -> Mailbox:
+async def _proven(parts: Parts, after: Mailbox, proof: Proof, provider: Provider, *, verify: bool) -> Mailbox:
     if not verify:
         say("it is unverified until `warmup mailbox check` has logged in")
         return replace(after, verified_at=None)
-    found = await verified(after, secrets, provider=provider, network=parts.network)
+    found = await verified(after, proof.logins, provider=provider, network=parts.network)
     _warn_of(found)
     return _with(after, found, parts)
 

@@ -16,16 +16,17 @@ from warmup.cli.enrolment import Draft
 from warmup.cli.faults import Exit, Fault, bad_input
 from warmup.cli.import_file import Row, is_exposed, rows_of
 from warmup.cli.invocation import Invocation
-from warmup.cli.mailbox_change import check_new, drafted, sealed
+from warmup.cli.mailbox_change import check_new, drafted
 from warmup.cli.output import print_json, print_table, warn
 from warmup.cli.parts import Parts, parts_of
 from warmup.cli.password import check_takes_passwords, fitted
 from warmup.cli.progress import shown
+from warmup.cli.proof import by_password
 from warmup.cli.verification import verified
 from warmup.ledger.enrolled import account_key
 from warmup.ledger.errors import DuplicateMailbox
 from warmup.mail.address import AddressError, account_form
-from warmup.policy.mailbox import Protocol
+from warmup.vault import Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +54,12 @@ async def import_mailboxes(here: Invocation, path: Path, *, concurrency: int, ve
         entries = await _all(entries, lambda one: _prepared(one, parts, now, verify=verify), "checked", concurrency)
         entries = _without_twins(entries)
         if verify and not _refused(entries):
-            entries = await _all(entries, lambda one: _proven(one, parts, now), "logged in", concurrency)
+            entries = await _all(entries, lambda one: _proven(one, parts, vault, now), "logged in", concurrency)
         if not _refused(entries):
             await parts.ledger.mailboxes.add_all(
-                (one.draft.new, sealed(vault, one.draft.new, _secrets(one))) for one in entries if one.draft
+                (one.draft.new, by_password(vault, one.draft.new, one.secret).secrets if one.secret else ())
+                for one in entries
+                if one.draft
             )
             entries = [replace(one, state="enrolled" if verify else "unverified") for one in entries]
     _report(entries, as_json=as_json)
@@ -120,21 +123,17 @@ def _without_twins(entries: Sequence[Entry]) -> list[Entry]:
     return kept
 
 
-async def _proven(entry: Entry, parts: Parts, now: datetime) -> Entry:
+async def _proven(entry: Entry, parts: Parts, vault: Vault, now: datetime) -> Entry:
     """The entry with its folders, once its logins held."""
     assert entry.draft is not None
     new = entry.draft.new
     try:
-        found = await verified(new, _secrets(entry), provider=entry.draft.provider, network=parts.network)
+        logins = by_password(vault, new, entry.secret).logins
+        found = await verified(new, logins, provider=entry.draft.provider, network=parts.network)
     except Fault as fault:
         return _refusal(entry, fault)
     new = replace(new, junk_folder=found.junk, sent_folder=found.sent, trash_folder=found.trash, verified_at=now)
     return replace(entry, draft=replace(entry.draft, new=new), warnings=(*entry.warnings, *found.problems))
-
-
-def _secrets(entry: Entry) -> dict[Protocol, str]:
-    assert entry.draft is not None
-    return dict.fromkeys(entry.draft.new.smtp_auth.protocols, entry.secret) if entry.secret else {}
 
 
 def _refusal(entry: Entry, reason: Fault | AddressError | DuplicateMailbox) -> Entry:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from warmup.policy.authority import AuthorityName
 from warmup.policy.mailbox import Security, SmtpAuth
 
 ADDRESS = typer.Argument(metavar="ADDRESS", show_default=False)
@@ -28,6 +29,10 @@ AcceptHost = Annotated[
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 PasswordEnv = Annotated[str | None, typer.Option(metavar="VAR", help="Take it from this environment variable.")]
 PasswordFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Read it from this file.")]
+OAuth = Annotated[AuthorityName | None, typer.Option("--oauth", help="Sign in with OAuth 2.0, without a password.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=1, max=3600, help="How long to wait for the OAuth sign-in.")
+]
 Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="T", help="May be repeated.")]
 Name = Annotated[str | None, typer.Option(metavar='"Display Name"', help="As its owner signs.")]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Do not log in; the mailbox is saved as unverified.")]

@@ -29,11 +29,12 @@ async def show_mailbox(here: Invocation, address: str, *, as_json: bool) -> None
     async with parts_of(here) as parts:
         mailbox = await parts.ledger.mailboxes.get(address)
         fleet = await parts.ledger.status.fleet(now=parts.clock.now())
+        sign_in = await parts.ledger.mailboxes.sign_in(mailbox.id)
     shown = next(one for one in fleet if one.mailbox.id == mailbox.id)
     if as_json:
-        print_json("mailbox-show", {**_brief(shown), **_rest(shown.mailbox)})
+        print_json("mailbox-show", {**_brief(shown), **_rest(shown.mailbox), "sign_in": sign_in})
     else:
-        print_facts(_facts(shown))
+        print_facts(_facts(shown, sign_in))
 
 
 def _brief(one: Overview) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def _row(one: Overview) -> tuple[object, ...]:
     )
 
 
-def _facts(one: Overview) -> list[tuple[str, object]]:
+def _facts(one: Overview, sign_in: str | None) -> list[tuple[str, object]]:
     mailbox = one.mailbox
     return [
         ("address", mailbox.address),
@@ -115,6 +116,7 @@ def _facts(one: Overview) -> list[tuple[str, object]]:
         ("account", one.account),
         ("SMTP", f"{mailbox.smtp} ({mailbox.smtp.security}{_relayed(mailbox)})"),
         ("IMAP", f"{mailbox.imap} ({mailbox.imap.security})"),
+        ("sign-in", sign_in or "none"),
         ("limit", f"{mailbox.daily_limit} in any 24 hours"),
         ("target", f"{mailbox.target} a day" if mailbox.target else "the ramp's end"),
         ("ramp", f"{mailbox.ramp}, day {one.day}"),

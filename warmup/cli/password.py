@@ -83,8 +83,8 @@ def check_takes_passwords(provider: Provider) -> None:
     """Nothing where the provider takes some kind of password; a Fault where it does not."""
     if not provider.takes_passwords:
         raise bad_input(
-            f"{provider.title} takes no passwords, only OAuth 2.0, which this version does not speak",
-            "enrol a mailbox of another provider",
+            f"{provider.title} takes no passwords, only OAuth 2.0",
+            " or ".join(f"say --oauth {name}" for name in provider.authorities),
         )
 
 

@@ -1,6 +1,6 @@
 """Logging in to both servers of a mailbox, as the daemon will, and finding its folders. Nothing is sent or altered."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from warmup.policy.provider import Provider
 from warmup.wire.errors import CredentialsRefused, WireError
 from warmup.wire.hints import hint_for
 from warmup.wire.imap import open_imap
-from warmup.wire.login import Login
+from warmup.wire.login import Login, SignIn
 from warmup.wire.network import Network
 from warmup.wire.smtp import open_smtp
 
@@ -35,19 +35,19 @@ class Folders:
 
 
 async def verified(
-    mailbox: NewMailbox | Mailbox, secrets: dict[Protocol, str], *, provider: Provider, network: Network
+    mailbox: NewMailbox | Mailbox, logins: Mapping[Protocol, Login], *, provider: Provider, network: Network
 ) -> Folders:
     """The folders of `mailbox`, once its logins held; a relay that takes no secret is only greeted.
 
     Raises Fault: 77 credentials, 69 server, 65 not our way.
     """
     domain = mailbox.address.rpartition("@")[2]
-    logins = {which: Login(username=mailbox.username, secret=secret) for which, secret in secrets.items()}
-    async with _told(mailbox.smtp, "SMTP", mailbox.username, provider):
-        sending = await open_smtp(mailbox.smtp, logins.get(Protocol.SMTP), helo=domain, network=network)
+    smtp, imap = logins.get(Protocol.SMTP), logins[Protocol.IMAP]
+    async with _told(mailbox.smtp, "SMTP", smtp or imap, provider):
+        sending = await open_smtp(mailbox.smtp, smtp, helo=domain, network=network)
         await sending.close()
-    async with _told(mailbox.imap, "IMAP", mailbox.username, provider):
-        reading = await open_imap(mailbox.imap, logins[Protocol.IMAP], network=network)
+    async with _told(mailbox.imap, "IMAP", imap, provider):
+        reading = await open_imap(mailbox.imap, imap, network=network)
         try:
             found = await reading.folders()
             await reading.examine("INBOX")
@@ -73,16 +73,22 @@ def chosen(found: tuple[Folder, ...], provider: Provider) -> Folders:
 
 
 @asynccontextmanager
-async def _told(endpoint: Endpoint, door: str, username: str, provider: Provider) -> AsyncIterator[None]:
+async def _told(endpoint: Endpoint, door: str, login: Login, provider: Provider) -> AsyncIterator[None]:
     try:
         yield
     except WireError as error:
-        fix = _app_password(error, provider) or hint_for(error, endpoint, username=username)
+        fix = _app_password(error, login, provider) or hint_for(error, endpoint, username=login.username)
         said = str(error) if str(endpoint) in str(error) else f"{endpoint}: {error}"
         raise Fault(f"{door}: {said}", fix or "nothing was saved", code=Exit(code_of_wire(error))) from error
 
 
-def _app_password(error: WireError, provider: Provider) -> str:
-    if isinstance(error, CredentialsRefused) and provider.wants_app_password and provider.app_password_help:
+def _app_password(error: WireError, login: Login, provider: Provider) -> str:
+    by_password = login.sign_in is SignIn.PASSWORD
+    if (
+        by_password
+        and isinstance(error, CredentialsRefused)
+        and provider.wants_app_password
+        and provider.app_password_help
+    ):
         return f"{provider.title} wants an app password: make one at {provider.app_password_help}"
     return ""

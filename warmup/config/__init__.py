@@ -6,6 +6,7 @@ any of them is a mistake in one `ConfigError`, all listed at once. `providers_of
 
 from warmup.config.example import example_toml
 from warmup.config.mistakes import ConfigError
+from warmup.config.oauth import authority_of
 from warmup.config.providers import providers_of
 from warmup.config.reading import Loaded, config_file, load
 from warmup.config.settings import Settings, is_zone
@@ -14,6 +15,7 @@ __all__ = [
     "ConfigError",
     "Loaded",
     "Settings",
+    "authority_of",
     "config_file",
     "example_toml",
     "is_zone",

@@ -1,6 +1,7 @@
 """config.example.toml, written from the model: every key, its meaning and its default."""
 
 import json
+from collections.abc import Iterator
 from datetime import time
 from enum import StrEnum
 from pathlib import Path
@@ -36,7 +37,7 @@ def example_toml() -> str:
     for name, field in Settings.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
-            parts.append(f"# {section.__doc__}\n[{name}]\n{_keys(section, getattr(defaults, name))}")
+            parts.extend(_tables(name, section, getattr(defaults, name)))
     parts.append(_provider())
     return "\n".join(parts)
 
@@ -66,8 +67,17 @@ def toml_value(value: Any) -> str:
             raise TypeError(f"no TOML for {type(value).__name__}")
 
 
-def _keys(section: type[BaseModel], values: BaseModel) -> str:
-    return "".join(_key(name, field, toml_value(getattr(values, name))) for name, field in section.model_fields.items())
+def _tables(path: str, section: type[BaseModel], values: BaseModel) -> Iterator[str]:
+    """The table at `path`, then the tables inside it."""
+    inner = {name: value for name in section.model_fields if isinstance(value := getattr(values, name), BaseModel)}
+    keys = (
+        _key(name, field, toml_value(getattr(values, name)))
+        for name, field in section.model_fields.items()
+        if name not in inner
+    )
+    yield f"# {section.__doc__}\n[{path}]\n{''.join(keys)}"
+    for name, value in inner.items():
+        yield from _tables(f"{path}.{name}", type(value), value)
 
 
 def _key(name: str, field: FieldInfo, value: str) -> str:

@@ -4,6 +4,7 @@ import re
 from datetime import time
 from ipaddress import ip_address
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
@@ -116,6 +117,28 @@ def _nameserver(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    said = value.isascii() and value.isprintable() and " " not in value
+    if not said or not host or parts.username is not None or parts.fragment:
+        raise ValueError(f'"{value}" is no web address; write for example https://login.example.com/token')
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        raise ValueError(f'"{value}" is not https; http is for loopback alone')
+    return value
+
+
+def _scopes(value: tuple[str, ...]) -> tuple[str, ...]:
+    # RFC 6749 3.3: scope-token is printable ASCII without the quote and the backslash.
+    wrong = [word for word in value if not re.fullmatch(r"[!#-\[\]-~]+", word)]
+    if wrong or not value:
+        raise ValueError(f"{wrong[0]!r} is no scope" if wrong else "at least one scope is needed")
+    return value
+
+
 def _domains(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.lower().strip(".") for word in value))
 
@@ -132,6 +155,9 @@ Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 Whole = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
 Ratio = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
 Speed = Annotated[float, BeforeValidator(_no_bool), Field(ge=1, le=100_000)]
+Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=65535)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Scopes = Annotated[Words, AfterValidator(_scopes)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 Listen = Annotated[str, AfterValidator(_listen)]
 TimeOfDay = Annotated[

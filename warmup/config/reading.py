@@ -28,7 +28,14 @@ from warmup.config.settings import Settings
 PREFIX = "WARMUP__"
 
 # Keys whose value is a path, relative to the file's folder.
-_PATHS = (("vault", "key_file"), ("http", "token_file"), ("network", "ca_file"), ("content", "folder"))
+_PATHS = (
+    ("vault", "key_file"),
+    ("http", "token_file"),
+    ("network", "ca_file"),
+    ("content", "folder"),
+    ("oauth", "google", "client_secret_file"),
+    ("oauth", "microsoft", "client_secret_file"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +161,10 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
-    for section, key in _PATHS:
-        table = values.get(section, {})
+    for *sections, key in _PATHS:
+        table: Any = values
+        for section in sections:
+            table = table.get(section, {}) if isinstance(table, dict) else {}
         if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
             table[key] = str(folder / table[key])
     vault = values.setdefault("vault", {})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from warmup.config.kinds import (
@@ -34,6 +34,8 @@ from warmup.config.kinds import (
     is_loopback,
 )
 from warmup.config.mistakes import did_you_mean
+from warmup.config.oauth import OAuthSettings
+from warmup.config.section import Section
 from warmup.policy import mailbox
 from warmup.policy.provider import SignInKind
 
@@ -57,12 +59,6 @@ def _zone(name: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_zone)]
-
-
-class Section(BaseModel):
-    """One table of the file: frozen, and nothing in it that we do not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class LedgerSettings(Section):
@@ -304,6 +300,7 @@ class Settings(BaseSettings):
     engage: EngageSettings = EngageSettings()
     window: WindowSettings = WindowSettings()
     network: NetworkSettings = NetworkSettings()
+    oauth: OAuthSettings = OAuthSettings()
     identity: IdentitySettings = IdentitySettings()
     content: ContentSettings = ContentSettings()
     log: LogSettings = LogSettings()

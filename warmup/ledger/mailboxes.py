@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum, unique
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, true, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from warmup.ledger import enrolled
@@ -20,6 +20,7 @@ from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
 from warmup.ledger.removal import purge_mailbox, remove_mailbox
 from warmup.ledger.store import Store
 from warmup.ledger.tables import accounts, credentials, mailboxes
+from warmup.policy.authority import AuthorityName
 from warmup.policy.mailbox import AccountId, Mailbox, MailboxId, Protocol
 
 
@@ -40,18 +41,37 @@ class Credential:
     sealed: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedGrant:
+    """A sealed refresh token of an OAuth 2.0 sign-in, both doors' key. `host` is the one it is renewed at."""
+
+    authority: AuthorityName
+    host: str
+    sealed: bytes
+
+    @property
+    def protocol(self) -> str:
+        """What it is bound to where a password has smtp or imap: it says who granted it."""
+        return f"{_OAUTH}{self.authority.value}"
+
+
+# A mailbox signs in with passwords or with a grant, so one takes the other's place.
+Secret = Credential | SealedGrant
+_OAUTH = "oauth-"
+
+
 class MailboxWriter:
     """Writes `mailboxes`, `accounts` and `credentials`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def add(self, new: NewMailbox, credentials: Sequence[Credential] = ()) -> Mailbox:
+    async def add(self, new: NewMailbox, credentials: Sequence[Secret] = ()) -> Mailbox:
         """Enrol one, account and credentials in the same transaction. DuplicateMailbox, and nothing is saved."""
         (mailbox,) = await self.add_all([(new, credentials)])
         return mailbox
 
-    async def add_all(self, many: Iterable[tuple[NewMailbox, Sequence[Credential]]]) -> tuple[Mailbox, ...]:
+    async def add_all(self, many: Iterable[tuple[NewMailbox, Sequence[Secret]]]) -> tuple[Mailbox, ...]:
         """Enrol all or none; DuplicateMailbox also where two of `many` are the same."""
         return await self._store.write(_add_all, tuple(many))
 
@@ -79,7 +99,7 @@ class MailboxWriter:
         """The name of every account, as exports show it: `host/username`."""
         return await self._store.read(_accounts)
 
-    async def save(self, mailbox: Mailbox, credentials: Sequence[Credential] = ()) -> Mailbox:
+    async def save(self, mailbox: Mailbox, credentials: Sequence[Secret] = ()) -> Mailbox:
         """Keep the operator's changes, and new credentials with them; DuplicateMailbox where the account is taken.
 
         `address`, `state` and `problem` are not changed here; `verified_at` is.
@@ -99,10 +119,22 @@ class MailboxWriter:
         await self._store.write(purge_mailbox if purge else remove_mailbox, mailbox_id, now=now)
 
     async def credentials(self, mailbox_id: MailboxId) -> dict[Protocol, Credential]:
-        """The sealed credentials of a mailbox."""
+        """The sealed passwords of a mailbox."""
         return await self._store.read(_credentials, mailbox_id)
 
-    async def set_credentials(self, mailbox_id: MailboxId, credentials: Sequence[Credential]) -> None:
+    async def grant(self, mailbox_id: MailboxId) -> SealedGrant | None:
+        """The sealed grant of a mailbox that signs in with OAuth 2.0, or None."""
+        return await self._store.read(_grant, mailbox_id)
+
+    async def sign_in(self, mailbox_id: MailboxId) -> str | None:
+        """How a mailbox signs in: `password`, or the authority of its grant; None: nothing is kept for it."""
+        return await self._store.read(_sign_in, mailbox_id)
+
+    async def rotate_grant(self, mailbox_id: MailboxId, before: SealedGrant, after: SealedGrant) -> bool:
+        """Put `after` in the place of `before`; False, and nothing done, where another is kept by now."""
+        return await self._store.write(_rotate_grant, mailbox_id, before, after)
+
+    async def set_credentials(self, mailbox_id: MailboxId, credentials: Sequence[Secret]) -> None:
         """Replace the sealed credentials of the protocols given (`secrets rotate`, a new password)."""
         await self._store.write(_put_credentials, mailbox_id, tuple(credentials))
 
@@ -115,11 +147,11 @@ class MailboxWriter:
         return await self._store.write(_note_problem, mailbox_id, None, now=None)
 
 
-def _add_all(connection: Connection, many: tuple[tuple[NewMailbox, Sequence[Credential]], ...]) -> tuple[Mailbox, ...]:
+def _add_all(connection: Connection, many: tuple[tuple[NewMailbox, Sequence[Secret]], ...]) -> tuple[Mailbox, ...]:
     return tuple(_add(connection, new, secrets) for new, secrets in many)
 
 
-def _add(connection: Connection, new: NewMailbox, secrets: Sequence[Credential]) -> Mailbox:
+def _add(connection: Connection, new: NewMailbox, secrets: Sequence[Secret]) -> Mailbox:
     taken = _duplicate_of(connection, new)
     if taken is not None:
         raise DuplicateMailbox(new.address, taken)
@@ -170,7 +202,7 @@ def _accounts(connection: Connection) -> dict[AccountId, str]:
     return {AccountId(row.id): enrolled.account_name(row.smtp_host, row.username) for row in rows}
 
 
-def _save(connection: Connection, mailbox: Mailbox, secrets: tuple[Credential, ...]) -> Mailbox:
+def _save(connection: Connection, mailbox: Mailbox, secrets: tuple[Secret, ...]) -> Mailbox:
     account_id = _account(connection, mailbox.smtp.host, mailbox.username)
     taken = connection.execute(
         select(mailboxes.c.address).where(
@@ -193,21 +225,55 @@ def _drop_credentials(connection: Connection, mailbox: Mailbox) -> None:
     connection.execute(delete(credentials).where(stale))
 
 
-def _put_credentials(connection: Connection, mailbox_id: MailboxId, secrets: Sequence[Credential]) -> None:
+def _put_credentials(connection: Connection, mailbox_id: MailboxId, secrets: Sequence[Secret]) -> None:
     for secret in secrets:
-        mine = (credentials.c.mailbox_id == mailbox_id) & (credentials.c.protocol == secret.protocol.value)
-        connection.execute(delete(credentials).where(mine))
+        protocol = str(secret.protocol)
+        gone = (credentials.c.protocol == protocol) | _is_grant()
+        replaced = gone if isinstance(secret, Credential) else true()
+        connection.execute(delete(credentials).where(credentials.c.mailbox_id == mailbox_id, replaced))
         connection.execute(
-            insert(credentials).values(
-                mailbox_id=mailbox_id, protocol=secret.protocol.value, host=secret.host, sealed=secret.sealed
-            )
+            insert(credentials).values(mailbox_id=mailbox_id, protocol=protocol, host=secret.host, sealed=secret.sealed)
         )
 
 
+def _is_grant() -> ColumnElement[bool]:
+    return credentials.c.protocol.startswith(_OAUTH, autoescape=True)
+
+
 def _credentials(connection: Connection, mailbox_id: MailboxId) -> dict[Protocol, Credential]:
-    rows = connection.execute(select(credentials).where(credentials.c.mailbox_id == mailbox_id))
+    query = select(credentials).where(credentials.c.mailbox_id == mailbox_id, ~_is_grant())
+    rows = connection.execute(query)
     found = (Credential(protocol=Protocol(row.protocol), host=row.host, sealed=row.sealed) for row in rows)
     return {credential.protocol: credential for credential in found}
+
+
+def _grant(connection: Connection, mailbox_id: MailboxId) -> SealedGrant | None:
+    query = select(credentials).where(credentials.c.mailbox_id == mailbox_id, _is_grant())
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    return SealedGrant(authority=AuthorityName(row.protocol.removeprefix(_OAUTH)), host=row.host, sealed=row.sealed)
+
+
+def _sign_in(connection: Connection, mailbox_id: MailboxId) -> str | None:
+    query = select(credentials.c.protocol).where(credentials.c.mailbox_id == mailbox_id).limit(1)
+    protocol = connection.execute(query).scalar()
+    if protocol is None:
+        return None
+    return str(protocol).removeprefix(_OAUTH) if str(protocol).startswith(_OAUTH) else "password"
+
+
+def _rotate_grant(connection: Connection, mailbox_id: MailboxId, before: SealedGrant, after: SealedGrant) -> bool:
+    changed = (
+        update(credentials)
+        .where(
+            credentials.c.mailbox_id == mailbox_id,
+            credentials.c.protocol == before.protocol,
+            credentials.c.sealed == before.sealed,
+        )
+        .values(host=after.host, sealed=after.sealed)
+    )
+    return connection.execute(changed).rowcount > 0
 
 
 def _pause(connection: Connection, ids: tuple[MailboxId, ...], by: PausedBy) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
+from warmup.policy.authority import AuthorityName
 from warmup.policy.mailbox import Endpoint, Security
 
 # The preset of a server nobody knows anything about.
@@ -74,6 +75,11 @@ class Provider:
     def takes_passwords(self) -> bool:
         """True where some kind of password is taken at all."""
         return bool({SignInKind.PASSWORD, SignInKind.APP_PASSWORD} & set(self.sign_in))
+
+    @property
+    def authorities(self) -> tuple[AuthorityName, ...]:
+        """Whose OAuth 2.0 sign-in it takes."""
+        return tuple(name for name in AuthorityName if SignInKind(name.value) in self.sign_in)
 
     def mx_suffix(self, host: str) -> str:
         """The longest of this provider's `mx` that `host`, an MX, is under; empty where it is none of its own."""

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from warmup.policy.mailbox import Endpoint, Mailbox, MailboxId, Protocol, SmtpAuth
-from warmup.wire.errors import Unreachable, WireError
+from warmup.wire.errors import CredentialsRefused, Unreachable, WireError
 from warmup.wire.imap import ImapSession, open_imap
 from warmup.wire.login import Login
 from warmup.wire.network import Network
 from warmup.wire.smtp import SmtpSession, open_smtp
 
 UnsealLogin = Callable[[Mailbox, Protocol], Awaitable[Login]]
+# Whether a login that was refused may merely have outlived its token, so that another one is worth a try.
+Outlived = Callable[[Mailbox, Login], bool]
 
 _Whom = tuple[Endpoint, str, SmtpAuth | None]
 _Session = TypeVar("_Session", SmtpSession, ImapSession)
@@ -35,13 +37,20 @@ class _Door(Generic[_Session]):
 
 
 class Doors:
-    """Opens, lends and keeps sessions. `unseal` gives the login of a mailbox for a protocol."""
+    """Opens, lends and keeps sessions. `unseal` gives a mailbox's login for a protocol; no password is `outlived`."""
 
     def __init__(
-        self, *, network: Network, unseal: UnsealLogin, keep_seconds: float = 30.0, stale_seconds: float = 5.0
+        self,
+        *,
+        network: Network,
+        unseal: UnsealLogin,
+        outlived: Outlived = lambda _mailbox, _login: False,
+        keep_seconds: float = 30.0,
+        stale_seconds: float = 5.0,
     ) -> None:
         self.network = network
         self._unseal = unseal
+        self._outlived = outlived
         self._keep_seconds = keep_seconds
         self._stale_seconds = stale_seconds
         self._smtp: dict[MailboxId, _Door[SmtpSession]] = {}
@@ -54,9 +63,13 @@ class Doors:
         """A session that is logged in and alive. Raises WireError, and what `unseal` raises."""
 
         async def opened() -> SmtpSession:
-            relayed = mailbox.smtp_auth is SmtpAuth.NONE
-            login = None if relayed else await self._unseal(mailbox, Protocol.SMTP)
-            return await open_smtp(mailbox.smtp, login, helo=mailbox.domain, network=self.network)
+            if mailbox.smtp_auth is SmtpAuth.NONE:
+                return await open_smtp(mailbox.smtp, None, helo=mailbox.domain, network=self.network)
+            return await self._logged_in(
+                mailbox,
+                Protocol.SMTP,
+                lambda login: open_smtp(mailbox.smtp, login, helo=mailbox.domain, network=self.network),
+            )
 
         door = self._smtp.setdefault(mailbox.id, _Door[SmtpSession]())
         whom = (mailbox.smtp, mailbox.username, mailbox.smtp_auth)
@@ -68,8 +81,9 @@ class Doors:
         """A session that is logged in and alive, any folder open. Raises WireError, and what `unseal` raises."""
 
         async def opened() -> ImapSession:
-            login = await self._unseal(mailbox, Protocol.IMAP)
-            return await open_imap(mailbox.imap, login, network=self.network)
+            return await self._logged_in(
+                mailbox, Protocol.IMAP, lambda login: open_imap(mailbox.imap, login, network=self.network)
+            )
 
         door = self._imap.setdefault(mailbox.id, _Door[ImapSession]())
         async with self._lent(door, (mailbox.imap, mailbox.username, None), opened, ImapSession.noop) as session:
@@ -134,6 +148,18 @@ class Doors:
             raise
         door.session = session
         return session
+
+    async def _logged_in(
+        self, mailbox: Mailbox, protocol: Protocol, opened: Callable[[Login], Awaitable[_Session]]
+    ) -> _Session:
+        """A new session, at the second try where a token was refused for its age. Never a third."""
+        login = await self._unseal(mailbox, protocol)
+        try:
+            return await opened(login)
+        except CredentialsRefused:
+            if not self._outlived(mailbox, login):
+                raise
+        return await opened(await self._unseal(mailbox, protocol))
 
     async def _opened(self, door: _Door[_Session], whom: _Whom, opened: Callable[[], Awaitable[_Session]]) -> _Session:
         if self._closed:

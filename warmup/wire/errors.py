@@ -6,6 +6,7 @@
     │   └── Unavailable      the server was there and said: not now
     ├── Untrusted            no TLS, a certificate that does not hold, words that came before TLS
     ├── CredentialsRefused   the server does not take this login
+    │   └── GrantRefused     the authorisation server gives no token, and `why` says whose move it is
     └── ProtocolError        an answer outside the protocol
         ├── CommandRefused   the server said no to one command; the connection is sound
         └── TooLarge         more bytes than anybody needs
@@ -14,6 +15,7 @@
 """
 
 from collections.abc import Iterable
+from enum import StrEnum, unique
 
 _LONGEST = 300
 
@@ -48,6 +50,31 @@ class Untrusted(WireError):
 
 class CredentialsRefused(WireError):
     """The server refused the login. Trying the same again may lock the account."""
+
+
+@unique
+class Why(StrEnum):
+    """Why an authorisation server gives no token."""
+
+    LOST = "lost"
+    """The grant was revoked, has expired or asks for its person again: sign in anew."""
+
+    SCOPE = "scope"
+    """We were let in, but not to the mail: a scope was refused, or wants an administrator's consent."""
+
+    CLIENT = "client"
+    """It is us who are not known there: client id, secret, type of client, or tenant."""
+
+    DENIED = "denied"
+    """The person said no, or nothing in time."""
+
+
+class GrantRefused(CredentialsRefused):
+    """The authorisation server gives no token. Asking again for the same helps as little as a wrong password does."""
+
+    def __init__(self, summary: str, *, hint: str = "", why: Why = Why.LOST) -> None:
+        super().__init__(summary, hint=hint)
+        self.why = why
 
 
 class ProtocolError(WireError):

@@ -32,6 +32,14 @@ def hint_for(error: WireError, endpoint: Endpoint, *, username: str = "") -> str
             return error.hint or _about_security(endpoint)
 
 
+def about_token(username: str) -> str:
+    """What to do where a mail server takes the sign-in, but not this account's token."""
+    return (
+        f"sign in again as {username} itself (warmup oauth login ADDRESS); in an organisation its admin may have to "
+        "allow IMAP and authenticated SMTP"
+    )
+
+
 def _about_login(endpoint: Endpoint, username: str) -> str:
     local, at, _ = username.partition("@")
     if at and _wants_bare_name(endpoint):

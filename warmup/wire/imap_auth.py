@@ -7,6 +7,7 @@ import re
 
 from warmup.mail.folder import quoted
 from warmup.wire.errors import CommandRefused, CredentialsRefused, Unavailable
+from warmup.wire.hints import about_token
 from warmup.wire.imap_line import ImapLine
 from warmup.wire.login import Login, SignIn
 
@@ -18,7 +19,8 @@ async def sign_in(line: ImapLine, login: Login, capabilities: frozenset[str]) ->
     """Log in, or raise WireError. `capabilities` are those before login, in upper case."""
     mechanism = _mechanism(login, capabilities)
     if mechanism is None:
-        raise CredentialsRefused(f"{line.endpoint} takes no password", hint=_other_way(capabilities))
+        what = "OAuth token (XOAUTH2)" if login.sign_in is SignIn.XOAUTH2 else "password"
+        raise CredentialsRefused(f"{line.endpoint} takes no {what}", hint=_other_way(login, capabilities))
     try:
         if mechanism == "LOGIN":
             await line.run("LOGIN", quoted(login.username), quoted(login.secret), secrets=login.secrets)
@@ -31,12 +33,13 @@ async def sign_in(line: ImapLine, login: Login, capabilities: frozenset[str]) ->
     except CommandRefused as refusal:
         if refusal.code in _NOT_OURS or (not refusal.code and _LATER.search(refusal.summary)):
             raise Unavailable(refusal.summary) from None
-        raise CredentialsRefused(f"{refusal.summary} (user name {login.username})") from None
+        hint = about_token(login.username) if login.sign_in is SignIn.XOAUTH2 else ""
+        raise CredentialsRefused(f"{refusal.summary} (user name {login.username})", hint=hint) from None
 
 
 def _mechanism(login: Login, capabilities: frozenset[str]) -> str | None:
     if login.sign_in is SignIn.XOAUTH2:
-        return "XOAUTH2"
+        return "XOAUTH2" if "AUTH=XOAUTH2" in capabilities else None
     simple = login.username.isascii() and login.secret.isascii()
     if "AUTH=PLAIN" in capabilities and (not simple or "LOGINDISABLED" in capabilities):
         # RFC 3501 9: a quoted string holds no 8-bit; SASL carries UTF-8.
@@ -44,6 +47,8 @@ def _mechanism(login: Login, capabilities: frozenset[str]) -> str | None:
     return None if "LOGINDISABLED" in capabilities else "LOGIN"
 
 
-def _other_way(capabilities: frozenset[str]) -> str:
+def _other_way(login: Login, capabilities: frozenset[str]) -> str:
+    if login.sign_in is SignIn.XOAUTH2:
+        return "enrol with a password"
     oauth = capabilities & {"AUTH=XOAUTH2", "AUTH=OAUTHBEARER"}
     return "this server wants OAuth: enrol with --oauth" if oauth else "ask the provider how mail programs sign in"

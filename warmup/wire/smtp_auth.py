@@ -10,6 +10,7 @@ from aiosmtplib.response import SMTPResponse
 
 from warmup.policy.mailbox import Endpoint
 from warmup.wire.errors import CredentialsRefused, ProtocolError, Unavailable, quote
+from warmup.wire.hints import about_token
 from warmup.wire.login import Login, SignIn
 from warmup.wire.smtp_line import SmtpLine, failure_of
 
@@ -69,7 +70,8 @@ def _refusal(response: SMTPResponse, login: Login, endpoint: Endpoint) -> Creden
     said = quote(f"{response.code} {response.message}", secrets=login.secrets)
     if 400 <= response.code < 500:
         return Unavailable(f"{endpoint} cannot check the login now: {said}")
-    return CredentialsRefused(f"{endpoint} refused the login of {login.username}: {said}")
+    hint = about_token(login.username) if login.sign_in is SignIn.XOAUTH2 else ""
+    return CredentialsRefused(f"{endpoint} refused the login of {login.username}: {said}", hint=hint)
 
 
 def _listed(offered: frozenset[str]) -> str:
@@ -79,4 +81,6 @@ def _listed(offered: frozenset[str]) -> str:
 def _other_way(login: Login, offered: frozenset[str]) -> str:
     if login.sign_in is SignIn.PASSWORD and offered & {"xoauth2", "oauthbearer"}:
         return "this server wants OAuth: enrol with --oauth"
+    if login.sign_in is SignIn.XOAUTH2 and offered:
+        return "this server takes no OAuth token (XOAUTH2): enrol with a password"
     return "" if offered else "many servers offer it only under TLS: use port 465 or 587 with starttls"
