@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from warmup.ledger import enrolled
 from warmup.ledger.enrolled import NewMailbox, read_mailbox, read_mailboxes
 from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
-from warmup.ledger.removal import purge_mailbox, remove_mailbox
+from warmup.ledger.removal import carry_uses, purge_mailbox, remove_mailbox
 from warmup.ledger.store import Store
 from warmup.ledger.tables import accounts, credentials, mailboxes
 from warmup.policy.mailbox import AccountId, Mailbox, MailboxId, Protocol
@@ -128,6 +128,9 @@ def _add(connection: Connection, new: NewMailbox, secrets: Sequence[Credential])
     (mailbox_id,) = added.inserted_primary_key or (None,)
     assert mailbox_id is not None
     _put_credentials(connection, MailboxId(mailbox_id), secrets)
+    before = (mailboxes.c.address_key == new.address.lower()) & (mailboxes.c.account_id != account_id)
+    for removed in connection.execute(select(mailboxes.c.id).where(before)).scalars().all():
+        carry_uses(connection, MailboxId(removed), account_id)
     return _get(connection, MailboxId(mailbox_id))
 
 
@@ -180,6 +183,8 @@ def _save(connection: Connection, mailbox: Mailbox, secrets: tuple[Credential, .
     if taken is not None:
         raise DuplicateMailbox(mailbox.address, taken)
     changes: dict[str, Any] = enrolled.columns(mailbox)
+    if account_id != mailbox.account_id:
+        carry_uses(connection, mailbox.id, account_id)
     connection.execute(update(mailboxes).where(mailboxes.c.id == mailbox.id).values(account_id=account_id, **changes))
     _put_credentials(connection, mailbox.id, secrets)
     return _get(connection, mailbox.id)
