@@ -46,4 +46,8 @@ def _mechanism(login: Login, capabilities: frozenset[str]) -> str | None:
 
 def _other_way(capabilities: frozenset[str]) -> str:
     oauth = capabilities & {"AUTH=XOAUTH2", "AUTH=OAUTHBEARER"}
-    return "this server wants OAuth: enrol with --oauth" if oauth else "ask the provider how mail programs sign in"
+    return (
+        "this server wants OAuth 2.0, which this version does not speak"
+        if oauth
+        else "ask the provider how mail programs sign in"
+    )

@@ -78,5 +78,5 @@ def _listed(offered: frozenset[str]) -> str:
 
 def _other_way(login: Login, offered: frozenset[str]) -> str:
     if login.sign_in is SignIn.PASSWORD and offered & {"xoauth2", "oauthbearer"}:
-        return "this server wants OAuth: enrol with --oauth"
+        return "this server wants OAuth 2.0, which this version does not speak"
     return "" if offered else "many servers offer it only under TLS: use port 465 or 587 with starttls"
