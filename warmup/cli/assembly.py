@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from warmup.clock import Clock, HoldingClock, WallClock
-from warmup.config import Settings, providers_of
+from warmup.config import ConfigError, Settings, providers_of
 from warmup.content import load as load_grammars
 from warmup.ledger.installation import Anchor, Installation
 from warmup.ledger.ledger import Ledger
@@ -19,7 +19,7 @@ from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.steps.circle import Circle
 from warmup.vault import Vault
 from warmup.wire.doors import Doors, UnsealLogin
-from warmup.wire.errors import CredentialsRefused
+from warmup.wire.errors import CredentialsRefused, Untrusted
 from warmup.wire.login import Login
 from warmup.wire.network import Network
 
@@ -31,14 +31,19 @@ AnyClock = WallClock | HoldingClock
 
 
 def network_of(settings: Settings) -> Network:
-    """How servers are reached under these settings."""
-    return Network(
+    """How servers are reached under these settings; ConfigError where the CA file cannot be used."""
+    network = Network(
         ca_file=settings.network.ca_file,
         allow_private_hosts=settings.network.allow_private_hosts,
         smtp_timeout=settings.network.smtp_timeout_seconds,
         imap_timeout=settings.network.imap_timeout_seconds,
         rehearsal=settings.is_rehearsal,
     )
+    try:
+        network.tls()
+    except Untrusted as mistake:
+        raise ConfigError((str(mistake),)) from mistake
+    return network
 
 
 async def establish(ledger: Ledger, vault: Vault, clock: Clock) -> Installation:
