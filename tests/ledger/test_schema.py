@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from tests.ledger.conftest import World
 from warmup.ledger import Ledger, schema
 from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerMissing, LedgerNewer, LedgerOlder
-from warmup.ledger.store import connect
+from warmup.ledger.store import connect, failed
 from warmup.ledger.tables import metadata
 
 
@@ -152,3 +152,18 @@ async def test_damage_is_said_and_not_hidden(world: World) -> None:
         await opened.mailboxes.list()
     await opened.close()
     assert schema.inspect(url_of(world.ledger.path))
+
+
+@pytest.mark.parametrize("text", ["disk I/O error", "unable to open database file", "database or disk is full"])
+def test_a_full_or_closed_disk_is_no_reason_to_restore_a_backup(text: str) -> None:
+    said = failed(Path("w.db"), text)
+    assert not isinstance(said, LedgerDamaged)
+    assert "look at the disk" in str(said)
+
+
+async def test_a_folder_that_is_shut_is_not_called_damage(world: World) -> None:
+    await world.ledger.close()
+    world.ledger.path.unlink()
+    world.ledger.path.mkdir()
+    with pytest.raises(LedgerError, match="look at the disk"):
+        schema.current(url_of(world.ledger.path))
