@@ -20,6 +20,7 @@ from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
 from warmup.ledger.removal import carry_uses, purge_mailbox, remove_mailbox
 from warmup.ledger.store import Store
 from warmup.ledger.tables import accounts, credentials, mailboxes
+from warmup.mail.address import AddressError, parse_address
 from warmup.policy.mailbox import AccountId, Mailbox, MailboxId, Protocol
 
 
@@ -161,11 +162,20 @@ def _get(connection: Connection, mailbox_id: MailboxId) -> Mailbox:
 
 
 def _named(connection: Connection, address: str) -> Mailbox:
-    query = select(mailboxes.c.id).where(mailboxes.c.address_key == address.lower(), mailboxes.c.removed_at.is_(None))
+    key = _spelled(address).lower()
+    query = select(mailboxes.c.id).where(mailboxes.c.address_key == key, mailboxes.c.removed_at.is_(None))
     mailbox_id = connection.execute(query).scalar()
     if mailbox_id is None:
         raise UnknownMailbox(address)
     return _get(connection, MailboxId(mailbox_id))
+
+
+def _spelled(address: str) -> str:
+    """The address as enrolment spells it: a domain in A-labels has another spelling there."""
+    try:
+        return parse_address(address)
+    except AddressError:
+        return address
 
 
 def _accounts(connection: Connection) -> dict[AccountId, str]:
