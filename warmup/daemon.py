@@ -28,7 +28,7 @@ from warmup.wire.systemd import Supervisor
 log = structlog.get_logger("daemon")
 
 # What is in use for as long as the process lives.
-_FIXED = ("ledger", "vault", "http", "daemon", "engine", "network", "rehearsal", "content")
+_FIXED = ("ledger", "vault", "http", "daemon", "engine", "network", "rehearsal", "content", "log")
 
 
 class Daemon:

@@ -141,6 +141,22 @@ def test_config_show_says_who_set_what_and_masks_secrets(ready: Desk) -> None:
     assert "hunter2" not in ended.out + ready.warmup("config", "show", "--origin", WARMUP__LEDGER__URL=url).out
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me:hun/ter2@db/warmup",
+        "postgresql+psycopg://me:hun@ter2@db/warmup",
+        "postgresql+psycopg://db/warmup?user=me&password=hunter2",
+        "postgresql+psycopg://db/warmup?sslpassword=hunter2&user=me",
+    ],
+)
+def test_config_show_masks_a_password_wherever_a_url_may_bear_it(ready: Desk, url: str) -> None:
+    for options in ((), ("--json",)):
+        shown = ready.warmup("config", "show", *options, WARMUP__LEDGER__URL=url)
+        assert "***" in shown.out
+        assert "ter2" not in shown.out
+
+
 def test_what_config_show_prints_is_a_configuration_again(ready: Desk) -> None:
     with (ready.folder / "config.toml").open("a") as file:
         file.write('[providers.mine]\ndomains = ["mine.test"]\naccount_limits = { trial = 5 }\n')

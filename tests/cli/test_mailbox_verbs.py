@@ -27,6 +27,15 @@ def enrolled(trusting: Desk, enrolled_once: Path) -> Desk:
     return trusting
 
 
+def test_a_ca_file_that_cannot_be_used_is_78_before_any_server_is_asked(
+    enrolled: Desk, accounts: list[Account]
+) -> None:
+    for path in ("/nonexistent.pem", "/etc/passwd"):
+        ended = enrolled.warmup("mailbox", "check", accounts[0].address, WARMUP__NETWORK__CA_FILE=path)
+        assert (ended.code, path in ended.err) == (78, True)
+        assert enrolled.warmup("run", WARMUP__NETWORK__CA_FILE=path, WARMUP__HTTP__LISTEN="127.0.0.1:0").code == 78
+
+
 def states(desk: Desk) -> list[str]:
     return [one["state"] for one in desk.warmup("mailbox", "list", "--json").document["mailboxes"]]
 

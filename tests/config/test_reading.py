@@ -142,6 +142,8 @@ def test_all_mistakes_are_listed_at_once_with_where_they_stand(tmp_path: Path) -
         ('engine.kind = "cloud"', "'local' or 'cluster'"),
         ('log.format = "xml"', "'logfmt' or 'json'"),
         ('identity.header = "Subject: x"', "is no header name"),
+        ('identity.header = "Subject"', "begins with X-"),
+        ('identity.header = "message-id"', "begins with X-"),
         ('ledger.url = "mysql://x"', "a ledger is sqlite:///FILE"),
         ('ledger.url = "sqlite:///:memory:"', "a ledger is sqlite:///FILE"),
         ('providers.x.smtp = "mail.example.net"', "is not HOST:PORT"),

@@ -53,6 +53,14 @@ async def test_an_address_or_account_is_enrolled_once_under_whatever_name(
     assert len(await world.ledger.mailboxes.list()) == 3
 
 
+async def test_an_address_is_found_by_either_spelling_of_its_domain(ledger: Ledger) -> None:
+    added = await ledger.mailboxes.add(new_mailbox("ann@bücher.test"))
+    for spelled in ("ann@xn--bcher-kva.test", "Ann@BÜCHER.test"):
+        assert await ledger.mailboxes.get(spelled) == added
+    with pytest.raises(UnknownMailbox):
+        await ledger.mailboxes.get("no address")
+
+
 def test_the_same_user_name_at_another_host_is_another_account() -> None:
     assert account_key("a.test", "ann@send.test") != account_key("b.test", "ann@send.test")
     assert account_key("A.test.", "+ann@send.test") == account_key("a.test", "+ANN@send.test")

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from tests.ledger.conftest import World, new_mailbox
 from warmup.ledger import Ledger, schema
 from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerMissing, LedgerNewer, LedgerOlder
-from warmup.ledger.store import connect
+from warmup.ledger.store import connect, failed
 from warmup.ledger.tables import metadata
 from warmup.policy.mailbox import SmtpAuth
 
@@ -164,3 +164,18 @@ async def test_mailboxes_of_before_the_relays_have_a_password(place: Path) -> No
     ledger = Ledger.open(url_of(place))
     assert (await ledger.mailboxes.get("ann@send.test")).smtp_auth is SmtpAuth.PASSWORD
     await ledger.close()
+
+
+@pytest.mark.parametrize("text", ["disk I/O error", "unable to open database file", "database or disk is full"])
+def test_a_full_or_closed_disk_is_no_reason_to_restore_a_backup(text: str) -> None:
+    said = failed(Path("w.db"), text)
+    assert not isinstance(said, LedgerDamaged)
+    assert "look at the disk" in str(said)
+
+
+async def test_a_folder_that_is_shut_is_not_called_damage(world: World) -> None:
+    await world.ledger.close()
+    world.ledger.path.unlink()
+    world.ledger.path.mkdir()
+    with pytest.raises(LedgerError, match="look at the disk"):
+        schema.current(url_of(world.ledger.path))

@@ -55,6 +55,26 @@ async def test_a_late_outcome_counts_from_its_outcome_and_the_margin(ledger: Led
     assert await claims(world, (second,), free_at) == [True]
 
 
+async def test_another_name_of_its_server_does_not_empty_the_window(ledger: Ledger) -> None:
+    world = await World.founded(ledger, daily_limit=2)
+    slots = await world.plan(3)
+    assert await claims(world, slots, NOW + HOUR) == [True, True, False]
+    moved = replace(world.sender, smtp=replace(world.sender.smtp, host="localhost"))
+    assert (await ledger.mailboxes.save(moved)).account_id != world.sender.account_id
+    assert await claims(world, slots[2:], NOW + 2 * HOUR) == [False]
+
+
+async def test_enrolled_again_at_another_name_of_its_server_it_finds_what_it_used(ledger: Ledger) -> None:
+    world = await World.founded(ledger, daily_limit=2)
+    for slot in await world.plan(2):
+        await world.send(slot)
+    await ledger.mailboxes.remove(world.sender.id, now=NOW + HOUR)
+    new = new_mailbox("ann@send.test", daily_limit=2)
+    again = await ledger.mailboxes.add(replace(new, smtp=replace(new.smtp, host="localhost")))
+    assert await ledger.attempts.used(again, now=NOW + HOUR, margin=MARGIN) == 2
+    assert await ledger.attempts.used_by_domain("send.test", now=NOW + HOUR, margin=MARGIN) == 2
+
+
 @pytest.mark.parametrize(
     ("answer", "counts"),
     [

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from warmup.cli.granted import access_tokens
 from warmup.clock import Clock, HoldingClock, WallClock
-from warmup.config import Settings, providers_of
+from warmup.config import ConfigError, Settings, providers_of
 from warmup.config.kinds import nameserver
 from warmup.content import load as load_grammars
 from warmup.ledger.installation import Anchor, Installation
@@ -21,6 +21,7 @@ from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.steps.circle import Circle
 from warmup.vault import Vault
 from warmup.wire.doors import Doors, Outlived, UnsealLogin
+from warmup.wire.errors import Untrusted
 from warmup.wire.login import Login, SignIn
 from warmup.wire.network import Network
 from warmup.wire.resolver import Resolver
@@ -39,8 +40,8 @@ def resolver_of(settings: Settings) -> Resolver:
 
 
 def network_of(settings: Settings) -> Network:
-    """How servers are reached under these settings."""
-    return Network(
+    """How servers are reached under these settings; ConfigError where the CA file cannot be used."""
+    network = Network(
         resolve=resolver_of(settings).addresses,
         ca_file=settings.network.ca_file,
         allow_private_hosts=settings.network.allow_private_hosts,
@@ -48,6 +49,11 @@ def network_of(settings: Settings) -> Network:
         imap_timeout=settings.network.imap_timeout_seconds,
         rehearsal=settings.is_rehearsal,
     )
+    try:
+        network.tls()
+    except Untrusted as mistake:
+        raise ConfigError((str(mistake),)) from mistake
+    return network
 
 
 async def establish(ledger: Ledger, vault: Vault, clock: Clock) -> Installation:

@@ -14,7 +14,9 @@ from warmup.config.example import toml_value
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show what is in force, and check it.")
 
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+# SQLAlchemy takes everything up to the last @ for the password, slashes too; libpq takes one as a parameter as well.
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):.*@")
+_PARAMETER_PASSWORD = re.compile(r"(?<=[?&])(\w*password)=[^&]*")
 
 
 @app.command()
@@ -61,7 +63,11 @@ def _in_force(loaded: Loaded) -> Iterator[tuple[str, Any]]:
     for key, value in _flat(loaded.settings.model_dump(mode="json")):
         # What a provider does not say has no word in TOML; elsewhere the empty text means nothing.
         if value is not None or not key.startswith("providers."):
-            yield key, _URL_PASSWORD.sub(r"\1:***@", value) if key == "ledger.url" else value
+            yield key, _masked(value) if key == "ledger.url" else value
+
+
+def _masked(url: str) -> str:
+    return _PARAMETER_PASSWORD.sub(r"\1=***", _URL_PASSWORD.sub(r"\1:***@", url))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -27,7 +27,7 @@ async def doors_open(daemon: Daemon, circle: Circle) -> AsyncIterator[str]:
     token = http.token_file.read_text(encoding="utf-8").strip() if http.token_file else None
 
     async def shown() -> bytes:
-        return exposition(await figures(circle), circle.process)
+        return exposition(await figures(daemon.circle), circle.process)
 
     app = build_app(Doorway(exposition=shown, unready=daemon.unready), bind=host, hosts=http.hosts, token=token)
     async with serving(app, listen=http.listen) as port:

@@ -92,6 +92,8 @@ def _weekdays(value: tuple[str, ...]) -> tuple[str, ...]:
 def _header_name(value: str) -> str:
     if value and not _HEADER_NAME.fullmatch(value):
         raise ValueError(f'"{value}" is no header name; write for example X-Warmup-Id, or "" for none')
+    if value and not value.lower().startswith("x-"):
+        raise ValueError(f'"{value}" has or may get a meaning of its own; take a name that begins with X-')
     return value
 
 

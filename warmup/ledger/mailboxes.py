@@ -17,9 +17,10 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from warmup.ledger import enrolled
 from warmup.ledger.enrolled import NewMailbox, read_mailbox, read_mailboxes
 from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
-from warmup.ledger.removal import purge_mailbox, remove_mailbox
+from warmup.ledger.removal import carry_uses, purge_mailbox, remove_mailbox
 from warmup.ledger.store import Store
 from warmup.ledger.tables import accounts, credentials, mailboxes
+from warmup.mail.address import AddressError, parse_address
 from warmup.policy.authority import AuthorityName
 from warmup.policy.mailbox import AccountId, Mailbox, MailboxId, Protocol
 
@@ -160,6 +161,9 @@ def _add(connection: Connection, new: NewMailbox, secrets: Sequence[Secret]) -> 
     (mailbox_id,) = added.inserted_primary_key or (None,)
     assert mailbox_id is not None
     _put_credentials(connection, MailboxId(mailbox_id), secrets)
+    before = (mailboxes.c.address_key == new.address.lower()) & (mailboxes.c.account_id != account_id)
+    for removed in connection.execute(select(mailboxes.c.id).where(before)).scalars().all():
+        carry_uses(connection, MailboxId(removed), account_id)
     return _get(connection, MailboxId(mailbox_id))
 
 
@@ -190,11 +194,20 @@ def _get(connection: Connection, mailbox_id: MailboxId) -> Mailbox:
 
 
 def _named(connection: Connection, address: str) -> Mailbox:
-    query = select(mailboxes.c.id).where(mailboxes.c.address_key == address.lower(), mailboxes.c.removed_at.is_(None))
+    key = _spelled(address).lower()
+    query = select(mailboxes.c.id).where(mailboxes.c.address_key == key, mailboxes.c.removed_at.is_(None))
     mailbox_id = connection.execute(query).scalar()
     if mailbox_id is None:
         raise UnknownMailbox(address)
     return _get(connection, MailboxId(mailbox_id))
+
+
+def _spelled(address: str) -> str:
+    """The address as enrolment spells it: a domain in A-labels has another spelling there."""
+    try:
+        return parse_address(address)
+    except AddressError:
+        return address
 
 
 def _accounts(connection: Connection) -> dict[AccountId, str]:
@@ -212,6 +225,8 @@ def _save(connection: Connection, mailbox: Mailbox, secrets: tuple[Secret, ...])
     if taken is not None:
         raise DuplicateMailbox(mailbox.address, taken)
     changes: dict[str, Any] = enrolled.columns(mailbox)
+    if account_id != mailbox.account_id:
+        carry_uses(connection, mailbox.id, account_id)
     connection.execute(update(mailboxes).where(mailboxes.c.id == mailbox.id).values(account_id=account_id, **changes))
     _drop_credentials(connection, mailbox)
     _put_credentials(connection, mailbox.id, secrets)
@@ -221,8 +236,8 @@ def _save(connection: Connection, mailbox: Mailbox, secrets: tuple[Secret, ...])
 def _drop_credentials(connection: Connection, mailbox: Mailbox) -> None:
     """Of doors that take no secret any more, none is kept."""
     wanted = [protocol.value for protocol in mailbox.smtp_auth.protocols]
-    stale = (credentials.c.mailbox_id == mailbox.id) & credentials.c.protocol.not_in(wanted)
-    connection.execute(delete(credentials).where(stale))
+    mine = (credentials.c.mailbox_id == mailbox.id) & ~_is_grant()
+    connection.execute(delete(credentials).where(mine, credentials.c.protocol.not_in(wanted)))
 
 
 def _put_credentials(connection: Connection, mailbox_id: MailboxId, secrets: Sequence[Secret]) -> None:

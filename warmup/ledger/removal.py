@@ -4,9 +4,9 @@ Removed, its history stays. Purged, its history and its name go; a nameless row 
 their history, and the instants of what it sent stay in `kept_uses` until they have left every window.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, delete, insert, literal, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, literal, select, update
 
 from warmup.ledger.columns import UtcDateTime
 from warmup.ledger.sightings import NewSighting, Stage, record_one
@@ -39,6 +39,9 @@ from warmup.ledger.tables import (
 from warmup.policy.fate import Placement
 from warmup.policy.mailbox import MailboxId, SlotId
 
+# Longer than any window with its margin.
+_STILL_COUNTS = timedelta(days=3)
+
 
 def remove_mailbox(connection: Connection, mailbox_id: MailboxId, *, now: datetime) -> None:
     """Take a mailbox out: its secrets go, what is due from it or to it lapses, what is awaited at it is unobserved."""
@@ -68,6 +71,27 @@ def purge_mailbox(connection: Connection, mailbox_id: MailboxId, *, now: datetim
     connection.execute(update(mailboxes).where(mailboxes.c.id == mailbox_id).values(tags=[], **nobody, **emptied))
 
 
+def carry_uses(connection: Connection, mailbox_id: MailboxId, account_id: int) -> None:
+    """Count what a mailbox sent under other accounts against this one too, where it is the mailbox's from now on.
+
+    Another name of the same server or user is no other limit, and nobody tells us which it is: doubt brakes. Its domain
+    has counted these already, so they bear none.
+    """
+    last = connection.execute(select(func.max(outcomes.c.at)).where(outcomes.c.mailbox_id == mailbox_id)).scalar()
+    elsewhere, flying = outcomes.c.account_id != account_id, flights.c.account_id != account_id
+    if last is not None:
+        recent = (outcomes.c.at > last - _STILL_COUNTS) & outcomes.c.outcome.in_(COUNTED)
+        sent = select(literal(account_id), literal(""), outcomes.c.at)
+        _keep(connection, sent.where(outcomes.c.mailbox_id == mailbox_id, elsewhere, recent))
+    claimed = select(literal(account_id), literal(""), attempts.c.claimed_at)
+    claimed = claimed.join(flights, flights.c.attempt_id == attempts.c.id)
+    _keep(connection, claimed.where(flights.c.mailbox_id == mailbox_id, flying))
+
+
+def _keep(connection: Connection, uses: Select[int, str, datetime]) -> None:
+    connection.execute(insert(kept_uses).from_select(["account_id", "domain", "at"], uses))
+
+
 def _keep_uses(connection: Connection, mailbox_id: MailboxId, *, now: datetime) -> None:
     in_flight = literal(now, type_=UtcDateTime())
     counted = outcomes.c.outcome.in_(COUNTED)
@@ -81,7 +105,7 @@ def _keep_uses(connection: Connection, mailbox_id: MailboxId, *, now: datetime) 
             own_messages.c.mailbox_id == mailbox_id
         ),
     ):
-        connection.execute(insert(kept_uses).from_select(["account_id", "domain", "at"], query))
+        _keep(connection, query)
 
 
 def _forget_slots(connection: Connection, mailbox_id: MailboxId) -> None:

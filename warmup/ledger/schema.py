@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerMissing, LedgerNewer, LedgerOlder
-from warmup.ledger.store import connect, create_file, in_our_words, path_of
+from warmup.ledger.store import connect, create_file, failed, in_our_words, path_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -42,7 +42,7 @@ def current(url: str) -> str | None:
         finally:
             connection.close()
     except sqlite3.DatabaseError as failure:
-        raise LedgerDamaged(f"{path} cannot be read as a ledger ({failure}); restore a backup") from failure
+        raise failed(path, str(failure)) from failure
     return str(row[0]) if row else None
 
 

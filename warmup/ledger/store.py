@@ -76,10 +76,14 @@ def in_our_words(path: Path) -> Iterator[None]:
     except exc.IntegrityError:
         raise
     except exc.DatabaseError as failure:
-        text = str(failure.orig)
-        if "malformed" in text or "not a database" in text:
-            raise LedgerDamaged(f"{path} is damaged ({text}); restore a backup") from failure
-        raise LedgerError(f"{path}: {text}; look at the disk and its permissions") from failure
+        raise failed(path, str(failure.orig)) from failure
+
+
+def failed(path: Path, text: str) -> LedgerError:
+    """What the database's own word means: a damaged file, or a disk that is full, read-only or not ours."""
+    if "malformed" in text or "not a database" in text:
+        return LedgerDamaged(f"{path} is damaged ({text}); restore a backup")
+    return LedgerError(f"{path}: {text}; look at the disk and its permissions")
 
 
 class Store:
