@@ -12,7 +12,8 @@ _SUBMISSION_PORTS = {
 }
 _IMPLICIT_TLS = frozenset({465, 993, 995})
 _APP_ADVICE = (
-    "with two-factor sign-in the account's own password does not do: make an app password (without its spaces)"
+    "with two-factor sign-in the account's own password does not do: make an app password (without its spaces), "
+    "or enrol with --oauth"
 )
 
 

@@ -51,8 +51,4 @@ def _other_way(login: Login, capabilities: frozenset[str]) -> str:
     if login.sign_in is SignIn.XOAUTH2:
         return "enrol with a password"
     oauth = capabilities & {"AUTH=XOAUTH2", "AUTH=OAUTHBEARER"}
-    return (
-        "this server wants OAuth 2.0, which this version does not speak"
-        if oauth
-        else "ask the provider how mail programs sign in"
-    )
+    return "this server wants OAuth: enrol with --oauth" if oauth else "ask the provider how mail programs sign in"
