@@ -9,6 +9,7 @@ A method fails on a lane where more than half of what was said of it lately is a
 own (DMARC is asked of bulk senders alone), but mail for which neither SPF nor DKIM vouches is unauthenticated.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,7 +80,7 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vouched:
-    """What the receiver said of one message: the result of each method it named, and when it was handed over."""
+    """What the receiver said of one message: the result of each method it named, and when that was seen."""
 
     at: datetime
     results: Mapping[Method, str]
@@ -117,14 +118,15 @@ def results_of(fields: Sequence[AuthResults], receiver: Receiver) -> dict[Method
     return found
 
 
-def shares(vouched: Iterable[Vouched]) -> dict[Method, Share]:
-    """Of each method that anything was said of, how often it passed."""
-    found: dict[Method, Share] = {}
-    for method in Method:
-        said = [each.results[method] for each in vouched if each.results.get(method, "unknown") not in _SAYS_NOTHING]
-        if said:
-            found[method] = Share(passed=said.count("pass"), n=len(said))
-    return found
+def shares(counts: Iterable[tuple[Mapping[Method, str], int]]) -> dict[Method, Share]:
+    """Of each method that anything was said of, how often it passed; `counts` are results and how often they came."""
+    passed, said = Counter[Method](), Counter[Method]()
+    for results, n in counts:
+        for method, result in results.items():
+            if result not in _SAYS_NOTHING:
+                said[method] += n
+                passed[method] += n if result == "pass" else 0
+    return {method: Share(passed=passed[method], n=said[method]) for method in Method if said[method]}
 
 
 def failing(vouched: Sequence[Vouched], now: datetime, provider: str) -> str | None:

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 
 from warmup.mail.answer import Reply
 from warmup.policy.blame import Blame, Cause, Scope
-from warmup.policy.retry import is_guessed
+from warmup.policy.retry import is_greylisting, is_guessed
 
 FIRST: Final = timedelta(minutes=15)
 LONGEST: Final = timedelta(hours=8)
@@ -33,7 +33,7 @@ class Reach(Enum):
 
 def reach(reply: Reply, found: Blame) -> Reach | None:
     """What is held after `reply`, that was found to mean `found`; None: nothing is, whatever else follows."""
-    if found.greylisted or found.cause is Cause.CREDENTIALS or is_guessed(reply):
+    if is_greylisting(reply) or is_guessed(reply) or found.cause is Cause.CREDENTIALS:
         return None
     asks_for_time = found.cause is Cause.RATE or found.wait is not None
     match found.scope:
@@ -56,9 +56,9 @@ def pause(found: Blame, *, before: timedelta | None, rng: random.Random) -> time
     return wait + rng.random() * STRETCH * min(wait, LONGEST)
 
 
-def wants_one_connection(found: Blame) -> bool:
-    """True where its server should be talked to over one connection at a time for a while."""
-    return found.cause is Cause.RATE and not found.greylisted
+def wants_one_connection(reply: Reply, found: Blame) -> bool:
+    """True where the server that said so should be talked to over one connection at a time for a while."""
+    return found.cause is Cause.RATE and not is_greylisting(reply)
 
 
 def _is_account_blocked(found: Blame) -> bool:

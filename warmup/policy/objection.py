@@ -1,4 +1,4 @@
-"""What receivers say outright brakes outright: a word about the whole mailbox or domain, or mail that nobody vouches for.
+"""What receivers say outright brakes outright: a word about the whole mailbox or domain, or mail nobody vouches for.
 
 Where mail lands has to be weighed over many messages (policy/brake); a reply that names the subject need not be. Within
 the time in which findings count as fresh, one permanent objection slows the subject and three halt it; transient ones

@@ -44,18 +44,24 @@ def patience(deferral: Deferred) -> Patience:
     if reply is None:
         return Patience.SOON
     found = blame(reply)
-    # 450 and 451 with 4.7.1 are what greylisting servers say (RFC 6647 5); 421 with it is a door being closed.
-    if found.greylisted or (reply.code in (450, 451) and reply.status == "4.7.1" and found.wait is None):
+    if is_greylisting(reply):
         return Patience.GREYLISTED
     if (found.cause in _NOT_TODAY and not is_guessed(reply)) or f"{reply.status}.".startswith(_NOT_TODAY_STATUS):
         return Patience.NOT_TODAY
     return Patience.LATER
 
 
+def is_greylisting(reply: Reply) -> bool:
+    """True where the server wants no more than to see us again."""
+    # 450 and 451 with 4.7.1 are what greylisting servers say (RFC 6647 5); 421 with it is a door being closed.
+    found = blame(reply)
+    return found.greylisted or (reply.code in (450, 451) and reply.status == "4.7.1" and found.wait is None)
+
+
 def is_guessed(reply: Reply) -> bool:
-    """True where nothing but 450 told: it is said of a busy mailbox as of a rate (RFC 5321 4.2.3), so it says little."""
+    """True where nothing but 450 told, which is said of a busy mailbox as of a rate (RFC 5321 4.2.3)."""
     bare = Reply(code=reply.code)
-    return reply.code == 450 and reply.status is None and blame(reply).cause is blame(bare).cause
+    return reply.code == 450 and reply.status is None and blame(reply) == blame(bare)
 
 
 def next_try(
