@@ -163,9 +163,8 @@ def _facts() -> Select[*tuple[Any, ...]]:
         outcomes.c.account_id == bindparam("account_id"), outcomes.c.at > hour_ago, outcomes.c.outcome.in_(COUNTED)
     )
     fell_due = and_(slots.c.mailbox_id == mailbox, slots.c.due_at > hour_ago, slots.c.due_at <= now)
-    held = and_(
-        holds.c.account_id == bindparam("account_id"), holds.c.until > now, holds.c.provider.in_(("", provider))
-    )
+    for_this = or_(holds.c.provider == "", holds.c.provider == provider)
+    held = and_(holds.c.account_id == bindparam("account_id"), holds.c.until > now, for_this)
     good = and_(own_readings.c.mailbox_id == mailbox, own_readings.c.ok)
     last_good = select(own_readings.c.at).where(good).order_by(own_readings.c.at.desc()).limit(1)
     tried = select(func.max(attempts.c.ordinal)).where(attempts.c.slot_id == bindparam("slot"))
