@@ -37,7 +37,7 @@ def reply_of(code: int, text: str) -> Reply:
         elif found:
             rest = line
         words.extend(rest.split())
-    return Reply(code=code, status=status, text=_printable(" ".join(words)))
+    return Reply(code=code, status=status, text=printable(" ".join(words)))
 
 
 def read_reply(raw: bytes | str) -> Reply:
@@ -46,7 +46,7 @@ def read_reply(raw: bytes | str) -> Reply:
     lines = [line for line in text.splitlines() if line.strip()]
     first = _LINE.fullmatch(lines[0]) if lines else None
     if first is None:
-        return Reply(code=GARBLED, text=_printable(" ".join(text.split())))
+        return Reply(code=GARBLED, text=printable(" ".join(text.split())))
     return reply_of(int(first[1]), "\n".join(_without_code(line, first[1]) for line in lines))
 
 
@@ -55,52 +55,6 @@ def _without_code(line: str, code: str) -> str:
     return found[2] if found and found[1] == code else line
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """`text` on one line that a terminal can show, cut to a bearable length."""
     return "".join(char if char.isprintable() else "?" for char in text)[:_MAX_TEXT]
-
-
-# RFC 3464 2.3.6: what kind of system said it ("smtp;", "X-Postfix;").
-_KIND = re.compile(r"\s*[A-Za-z][\w.-]{0,40}\s*;\s*", re.ASCII)
-_SOMEWHERE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d]|\.\d)")
-_CODE_AHEAD = re.compile(r"\s*([245]\d\d)(?=[ \-#<]|$)")
-_CODE_SAID = re.compile(
-    r"(?:said|says|replied|responded|answered|was|<<<|[:>\])])[:\s]\s*([45]\d\d)(?=[ -])", re.IGNORECASE
-)
-_CODE_AND_STATUS = re.compile(r"(?<![\d.])([45]\d\d)[ -]#?[245]\.\d{1,3}\.\d{1,3}(?![\d.])")
-
-
-def read_diagnostic(text: str, *, status: str | None = None) -> Reply:
-    """The reply inside `text`, words in which a report or a log tells it; code GARBLED where none is told.
-
-    `status` is a report's own, believed where the words have none.
-    """
-    said = " ".join(_KIND.sub("", text[:20_000], count=1).split())
-    code = _told_code(said)
-    told = _told_status(said, code) or _own(status)
-    words = _REPEATED.sub(" ", said) if code is not None else said
-    return Reply(code=GARBLED if code is None else code, status=told, text=_printable(" ".join(words.split())))
-
-
-# "550-5.1.1 …": the codes at the head, and those of further lines that were joined to one.
-_REPEATED = re.compile(r"(?:^|(?<=\s))[245]\d\d[ -][245]\.\d{1,3}\.\d{1,3}(?=\s|$)|^[245]\d\d[ -]")
-
-
-def _told_code(said: str) -> int | None:
-    for pattern, place in ((_CODE_AHEAD, said), (_CODE_AND_STATUS, said), (_CODE_SAID, said)):
-        found = pattern.match(place) if pattern is _CODE_AHEAD else pattern.search(place)
-        if found:
-            return int(found[1])
-    return None
-
-
-def _told_status(said: str, code: int | None) -> str | None:
-    """The first status of the code's class, or the first where there is no code."""
-    for found in _SOMEWHERE.finditer(said):
-        if code is None or found[1] == str(code)[:1]:
-            return found[0]
-    return None
-
-
-def _own(status: str | None) -> str | None:
-    found = _SOMEWHERE.search(status or "")
-    return found[0] if found else None

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum, unique
-from typing import Final
+from typing import Final, assert_never
 
 from warmup.mail.answer import Reply
-from warmup.policy.rulebook import Rule, first_match, folded, rules
+from warmup.mail.folding import folded
+from warmup.mail.report import Kind, Reported
+from warmup.policy.rulebook import Rule, advice_for, first_match, rules
 
 
 @unique
@@ -69,6 +71,7 @@ class Blame:
     greylisted: bool = False
 
 
+_GOOD_NEWS: Final = frozenset({"delivered", "relayed", "expanded"})
 _SCOPES: Final = {
     Cause.RECIPIENT_UNKNOWN: Scope.RECIPIENT,
     Cause.RECIPIENT_FILTERED: Scope.RECIPIENT,
@@ -84,7 +87,6 @@ _SCOPES: Final = {
     Cause.SYSTEM: Scope.LANE,
     Cause.UNKNOWN: Scope.LANE,
 }
-_ADVICE: Final = {cause: f"Look at the reply: it is about {cause.replace('_', ' ')}." for cause in Cause}
 
 
 def blame(reply: Reply, *, action: str | None = None, asked: Sequence[Rule] | None = None) -> Blame:
@@ -92,7 +94,11 @@ def blame(reply: Reply, *, action: str | None = None, asked: Sequence[Rule] | No
 
     `asked` are other rules than all of ours, in their order.
     """
+    if reply.is_positive:
+        return _without_refusal("accepted")
+    # RFC 3463 3.1: X.0.0 is "other or undefined", and says as little as no status.
     subject = (reply.status or "").partition(".")[2]
+    subject = "" if subject.startswith("0.") else subject
     words = folded(reply.text)
     rule = first_match(rules() if asked is None else asked, code=reply.code, subject=subject, words=words)
     cause = Cause.UNKNOWN if rule is None else Cause(rule.cause)
@@ -101,9 +107,35 @@ def blame(reply: Reply, *, action: str | None = None, asked: Sequence[Rule] | No
         scope=Scope(rule.scope) if rule and rule.scope else _SCOPES[cause],
         permanence=_permanence(reply, action),
         hard=rule is not None and rule.hard,
-        advice=(rule.advice if rule and rule.advice else None) or _ADVICE[cause],
+        advice=advice_for(rule.advice if rule else "", cause.value),
         wait=rule.wait if rule else None,
         greylisted=rule is not None and rule.greylisted,
+    )
+
+
+def blame_reported(kind: Kind, reported: Reported, *, asked: Sequence[Rule] | None = None) -> Blame:
+    """What a report of this `kind` means for one of its recipients."""
+    match kind:
+        case Kind.COMPLAINT:
+            return _without_refusal("complaint", cause=Cause.REPUTATION)
+        case Kind.AUTO_REPLY:
+            return _without_refusal("auto_reply")
+        case Kind.DELIVERED | Kind.OTHER:
+            return _without_refusal("delivered")
+        case Kind.BOUNCE | Kind.REPLY:
+            is_good = reported.action in _GOOD_NEWS
+            return (
+                _without_refusal("delivered") if is_good else blame(reported.reply, action=reported.action, asked=asked)
+            )
+        case _:
+            assert_never(kind)
+
+
+def _without_refusal(advice: str, *, cause: Cause = Cause.UNKNOWN) -> Blame:
+    """Nothing was refused: there is nobody to blame, except where somebody complained."""
+    scope = Scope.MESSAGE if cause is Cause.UNKNOWN else _SCOPES[cause]
+    return Blame(
+        cause=cause, scope=scope, permanence=Permanence.UNKNOWN, hard=False, advice=advice_for(advice, cause.value)
     )
 
 

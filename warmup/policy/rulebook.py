@@ -7,7 +7,6 @@ exactly, then statuses that say clearly what happened, then words, then what a b
 
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +14,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-_FILES: Final = ("known", "statuses", "words", "subjects")
+from warmup.mail.folding import unaccented
+
+_FILES: Final = ("known", "words", "statuses", "hints", "subjects")
 ANYBODY: Final = "any"
 
 
@@ -29,28 +30,20 @@ class Rule:
     status: tuple[str, ...] = ()
     code: tuple[int, ...] = ()
     scope: str | None = None
-    advice: str | None = None
+    advice: str = ""  # a key of advice.toml
     provider: str = ANYBODY
+    bare: bool = False  # holds only where no status was said
     hard: bool = False
     greylisted: bool = False
     wait: timedelta | None = None
 
     def matches(self, code: int, subject: str, words: str) -> bool:
         """Whether all it asks holds; `subject` is a status without its class, `words` are folded."""
-        if self.code and code not in self.code:
+        if (self.code and code not in self.code) or (self.bare and subject):
             return False
         if self.status and not any(subject == said or subject.startswith(f"{said}.") for said in self.status):
             return False
         return self.pattern is None or self.pattern.search(words) is not None
-
-
-def folded(text: str) -> str:
-    """`text` as patterns want it: lower case, no accents, plain quotes and dashes, single blanks."""
-    bare = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
-    return " ".join(bare.translate(_PLAIN).lower().split())
-
-
-_PLAIN: Final = {ord(odd): plain for odd, plain in zip("‘’‛`´“”„–—‑", "'''''\"\"\"---", strict=True)}
 
 
 @cache
@@ -68,21 +61,29 @@ def first_match(asked: Iterable[Rule], *, code: int, subject: str, words: str) -
 def rule_of(entry: Mapping[str, Any]) -> Rule:
     """A rule out of its TOML table. Raises TypeError for an unknown key."""
     said = dict(entry)
-    pattern, minutes = said.pop("pattern", None), said.pop("wait_minutes", None)
+    patterns, minutes = said.pop("pattern", []), said.pop("wait_minutes", None)
+    pattern = "|".join([patterns] if isinstance(patterns, str) else patterns)
     for many in ("status", "code"):
         said[many] = tuple(said.get(many, ()))
     return Rule(
-        pattern=None if pattern is None else re.compile(_unaccented(pattern)),
+        pattern=re.compile(unaccented(pattern)) if pattern else None,
         wait=None if minutes is None else timedelta(minutes=minutes),
         **said,
     )
 
 
-def _unaccented(pattern: str) -> str:
-    return "".join(char for char in unicodedata.normalize("NFKD", pattern) if not unicodedata.combining(char))
+@cache
+def advice_for(key: str, cause: str) -> str:
+    """The sentence under `key`; where that is empty, the one for `cause`. Raises KeyError for one that is not there."""
+    said = _table("advice")
+    found: str = said["advice"][key] if key else said["cause"][cause]
+    return found
+
+
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads((files("warmup.policy.rules") / f"{name}.toml").read_text("utf-8"))
 
 
 def _entries(name: str) -> list[dict[str, Any]]:
-    path = files("warmup.policy.rules") / f"{name}.toml"
-    found: list[dict[str, Any]] = tomllib.loads(path.read_text("utf-8"))["rule"] if path.is_file() else []
+    found: list[dict[str, Any]] = _table(name)["rule"]
     return found
