@@ -116,8 +116,9 @@ class Stage:
 
     async def send_next(self, circle: Circle, address: str = ANNA) -> Slot:
         """Send the mailbox's next slot when it is due."""
-        slot = (await self.due(circle, address))[0]
-        self.clock.raise_to(slot.due_at)
+        slot, at = (await self.due(circle, address))[0], await circle.ledger.slots.next_due()
+        assert at is not None
+        self.clock.raise_to(at)
         await send(self.ids[address], circle)
         return slot
 
@@ -208,8 +209,7 @@ async def test_a_bounce_comes_home_once_suppresses_the_address_and_is_not_missin
         assert slot.id not in {finding.slot_id for finding in known.findings}
         assert [heard.slot_id for heard in known.heard] == [slot.id]
         fleet = {one.mailbox.address: one for one in await circle.ledger.status.fleet(now=stage.clock.now())}
-        assert fleet[BERT].suppressed is not None
-        assert "5.1.1" in fleet[BERT].suppressed
+        assert "5.1.1" in str(fleet[BERT].suppressed)
 
     async with stage.circle() as circle:
         await observe(stage.ids[ANNA], circle)

@@ -12,8 +12,8 @@ from enum import Enum, unique
 from typing import Final, assert_never
 
 from warmup.mail.answer import Reply
-from warmup.policy.blame import Blame, Cause, Scope
-from warmup.policy.retry import is_greylisting, is_guessed
+from warmup.policy.blame import Blame, Cause, Permanence, Scope
+from warmup.policy.retry import is_greylisting
 
 FIRST: Final = timedelta(minutes=15)
 LONGEST: Final = timedelta(hours=8)
@@ -33,7 +33,7 @@ class Reach(Enum):
 
 def reach(reply: Reply, found: Blame) -> Reach | None:
     """What is held after `reply`, that was found to mean `found`; None: nothing is, whatever else follows."""
-    if is_greylisting(reply) or is_guessed(reply) or found.cause is Cause.CREDENTIALS:
+    if is_greylisting(reply) or found.cause is Cause.CREDENTIALS:
         return None
     asks_for_time = found.cause is Cause.RATE or found.wait is not None
     match found.scope:
@@ -58,7 +58,8 @@ def pause(found: Blame, *, before: timedelta | None, rng: random.Random) -> time
 
 def wants_one_connection(reply: Reply, found: Blame) -> bool:
     """True where the server that said so should be talked to over one connection at a time for a while."""
-    return found.cause is Cause.RATE and not is_greylisting(reply)
+    asks_for_time = found.cause is Cause.RATE or found.wait is not None
+    return asks_for_time and found.permanence is Permanence.TRANSIENT and not is_greylisting(reply)
 
 
 def _is_account_blocked(found: Blame) -> bool:

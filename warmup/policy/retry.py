@@ -34,8 +34,9 @@ _STRETCH: Final = 0.5
 
 # What minutes do not mend, or what is held against whoever asks again (policy/blame).
 _NOT_TODAY: Final = frozenset(Cause) - {Cause.NETWORK, Cause.SYSTEM, Cause.PROTOCOL, Cause.UNKNOWN}
-# RFC 3463 3.4: a full system stays full for longer than a slot waits; 3.6: too many recipients is a rate.
-_NOT_TODAY_STATUS: Final = ("4.3.1.", "4.5.3.")
+# RFC 3463 3.4: a full system stays full for longer than a slot waits; 3.6: too many recipients is a rate; 3.8: policy,
+# whatever the words make of it.
+_NOT_TODAY_STATUS: Final = ("4.3.1.", "4.5.3.", "4.7.")
 
 
 def patience(deferral: Deferred) -> Patience:
@@ -46,7 +47,7 @@ def patience(deferral: Deferred) -> Patience:
     found = blame(reply)
     if is_greylisting(reply):
         return Patience.GREYLISTED
-    if (found.cause in _NOT_TODAY and not is_guessed(reply)) or f"{reply.status}.".startswith(_NOT_TODAY_STATUS):
+    if found.cause in _NOT_TODAY or f"{reply.status}.".startswith(_NOT_TODAY_STATUS):
         return Patience.NOT_TODAY
     return Patience.LATER
 
@@ -56,12 +57,6 @@ def is_greylisting(reply: Reply) -> bool:
     # 450 and 451 with 4.7.1 are what greylisting servers say (RFC 6647 5); 421 with it is a door being closed.
     found = blame(reply)
     return found.greylisted or (reply.code in (450, 451) and reply.status == "4.7.1" and found.wait is None)
-
-
-def is_guessed(reply: Reply) -> bool:
-    """True where nothing but 450 told, which is said of a busy mailbox as of a rate (RFC 5321 4.2.3)."""
-    bare = Reply(code=reply.code)
-    return reply.code == 450 and reply.status is None and blame(reply) == blame(bare)
 
 
 def next_try(
