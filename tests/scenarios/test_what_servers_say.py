@@ -346,10 +346,14 @@ async def test_a_word_against_the_domain_brakes_every_mailbox_of_it(stage: Stage
     async with stage.circle() as circle:
         await stage.found(circle)
         await stage.enrol(circle, AMOS, Role.SENDER)
-        await plan_today(stage.ids[ANNA], circle)
-        await stage.send_to(circle, BERT, FaultKind.REFUSE, unauthenticated)
-        await judge(stage.ids[ANNA], circle)
-        judged = await circle.ledger.standings.of(stage.ids[AMOS])
+        await judge(stage.ids[AMOS], circle)
+        # The younger mailbox hears of it: the domain is judged at once, and not when its eldest is next.
+        await plan_today(stage.ids[AMOS], circle)
+        while (await stage.due(circle, AMOS))[0].recipient_id != stage.ids[BERT]:
+            await stage.send_next(circle, AMOS)
+        stage.sandbox.inject(Fault(kind=FaultKind.REFUSE, recipient=BERT, reply=unauthenticated))
+        await stage.send_next(circle, AMOS)
+        judged = await circle.ledger.standings.of(stage.ids[ANNA])
         assert judged.domain is not None
         assert judged.domain.standing is Standing.SLOWED
         assert "5.7.26" in judged.domain.reason
