@@ -260,6 +260,20 @@ async def test_a_report_about_what_this_mailbox_never_sent_is_dropped(stage: Sta
         assert (await circle.ledger.evidence.of_domain("one.test", since=START)).heard == ()
 
 
+@pytest.mark.parametrize(("action", "heard"), [("failed", 1), ("delayed", 0), ("relayed", 0)])
+async def test_only_what_failed_counts_as_bounced(stage: Stage, action: str, heard: int) -> None:
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await plan_today(stage.ids[ANNA], circle)
+        slot = await stage.send_next(circle)
+        report = REPORT.format(to=ANNA, message_id=slot.message_id).replace("Action: failed", f"Action: {action}")
+        await stage.put(ANNA, report)
+        await observe(stage.ids[ANNA], circle)
+        known = await circle.ledger.evidence.of(stage.ids[ANNA], since=START)
+        assert len(known.heard) == heard
+        assert len(await circle.ledger.standings.suppressed()) == heard
+
+
 async def test_what_was_seen_to_arrive_is_not_undone_by_a_report(stage: Stage) -> None:
     async with stage.circle() as circle:
         await stage.found(circle)
