@@ -17,11 +17,12 @@ from warmup.config.kinds import nameserver
 from warmup.content import load as load_grammars
 from warmup.ledger.installation import Anchor, Installation
 from warmup.ledger.ledger import Ledger
+from warmup.policy.login import is_spent
 from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.steps.circle import Circle
 from warmup.vault import Vault
-from warmup.wire.doors import Doors, Outlived, UnsealLogin
-from warmup.wire.errors import Untrusted
+from warmup.wire.doors import Doors, LoginNews, Outlived, UnsealLogin
+from warmup.wire.errors import LoginHeld, Untrusted
 from warmup.wire.login import Login, SignIn
 from warmup.wire.network import Network
 from warmup.wire.resolver import Resolver
@@ -91,6 +92,11 @@ def unsealer(ledger: Ledger, vault: Vault, tokens: AccessTokens) -> UnsealLogin:
 
     async def unseal(mailbox: Mailbox, protocol: Protocol) -> Login:
         endpoint = mailbox.smtp if protocol is Protocol.SMTP else mailbox.imap
+        if is_spent(await ledger.logins.refusals(mailbox.id), protocol):
+            raise LoginHeld(
+                "the login was refused and is not tried again, or the account might be locked",
+                hint=f"warmup mailbox check {mailbox.address}",
+            )
         credential = (await ledger.mailboxes.credentials(mailbox.id)).get(protocol)
         if credential is None:
             token = await tokens.token(mailbox)
@@ -108,6 +114,19 @@ def outlived_by(tokens: AccessTokens) -> Outlived:
         return login.sign_in is SignIn.XOAUTH2 and tokens.refused(mailbox, login.secret)
 
     return outlived
+
+
+def login_news(ledger: Ledger, clock: Clock) -> tuple[LoginNews, LoginNews]:
+    """What the doors tell of a login that was taken, and of one that was refused: kept, so that a restart knows it."""
+
+    async def taken(mailbox: Mailbox, protocol: Protocol) -> None:
+        if await ledger.logins.refusals(mailbox.id):
+            await ledger.logins.forget(mailbox.id, protocol)
+
+    async def refused(mailbox: Mailbox, protocol: Protocol) -> None:
+        await ledger.logins.refused(mailbox.id, protocol, now=clock.now())
+
+    return taken, refused
 
 
 @asynccontextmanager
@@ -135,7 +154,14 @@ async def assembled(
         clock.reseed(installation.seed)
         network = network_of(settings)
         tokens = access_tokens(ledger, vault, settings, network=network, clock=clock)
-        doors = Doors(network=network, unseal=unsealer(ledger, vault, tokens), outlived=outlived_by(tokens))
+        taken, refused = login_news(ledger, clock)
+        doors = Doors(
+            network=network,
+            unseal=unsealer(ledger, vault, tokens),
+            outlived=outlived_by(tokens),
+            taken=taken,
+            refused=refused,
+        )
         try:
             yield Circle(
                 ledger=ledger,

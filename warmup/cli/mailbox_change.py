@@ -76,7 +76,9 @@ async def enrol(here: Invocation, wish: Wish, means: Means, *, verify: bool) -> 
                 new, junk_folder=found.junk, sent_folder=found.sent, trash_folder=found.trash, verified_at=now
             )
             _warn_of(found)
-        await parts.ledger.mailboxes.add(new, proof.secrets if proof is not None else ())
+        added = await parts.ledger.mailboxes.add(new, proof.secrets if proof is not None else ())
+        if verify:
+            await _well_again(parts, added)
     typer.echo(_enrolled(new))
     for note in plan.notes:
         say(note)
@@ -96,7 +98,7 @@ async def alter(here: Invocation, address: str, wish: Change, source: PasswordSo
             after = await _proven(parts, after, proof, provider, verify=verify)
         await parts.ledger.mailboxes.save(after, proof.secrets if proof is not None else ())
         if proof is not None and verify:
-            await parts.ledger.mailboxes.clear_problem(after.id)
+            await _well_again(parts, after)
     typer.echo(f"changed {after.address}")
 
 
@@ -115,7 +117,7 @@ async def sign_in_again(here: Invocation, address: str, oauth: AuthorityName | N
         proof = await proof_of(parts, means, parts.vault(), before, provider)
         after = await _proven(parts, before, proof, provider, verify=True)
         await parts.ledger.mailboxes.save(after, proof.secrets)
-        await parts.ledger.mailboxes.clear_problem(after.id)
+        await _well_again(parts, after)
     typer.echo(f"signed in {after.address} at {oauth.company}; both logins hold")
 
 
@@ -144,13 +146,13 @@ async def remove(here: Invocation, address: str, *, purge: bool) -> None:
 
 
 async def check(here: Invocation, address: str, *, as_json: bool) -> None:
-    """Log in with what is kept. A mailbox that was unverified, or had a problem, is well again afterwards."""
+    """Log in with what is kept. A mailbox that was unverified, suppressed or had a problem is well again afterwards."""
     async with parts_of(here) as parts:
         mailbox = await parts.ledger.mailboxes.get(address)
         proof = await kept_proof(parts, parts.vault(), mailbox)
         found = await verified(mailbox, proof.logins, provider=parts.provider_of(mailbox), network=parts.network)
         mailbox = await parts.ledger.mailboxes.save(_with(mailbox, found, parts))
-        await parts.ledger.mailboxes.clear_problem(mailbox.id)
+        await _well_again(parts, mailbox)
     if as_json:
         print_json("mailbox-check", _checked(mailbox, found))
     else:
@@ -158,6 +160,14 @@ async def check(here: Invocation, address: str, *, as_json: bool) -> None:
         _warn_of(found)
     if found.problems:
         raise typer.Exit(Exit.FOUND_WRONG)
+
+
+async def _well_again(parts: Parts, mailbox: Mailbox) -> None:
+    """Both logins hold: what was held against the mailbox for a refused one, or for an address gone, is over."""
+    await parts.ledger.mailboxes.clear_problem(mailbox.id)
+    await parts.ledger.logins.forget(mailbox.id)
+    if await parts.ledger.standings.lift(mailbox.address):
+        say(f"{mailbox.address} was suppressed after a server refused mail to it; it is written to again")
 
 
 async def drafted(wish: Wish, parts: Parts, *, now: datetime) -> Draft:

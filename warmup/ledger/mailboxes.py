@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from warmup.ledger import enrolled
 from warmup.ledger.enrolled import NewMailbox, read_mailbox, read_mailboxes
 from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
+from warmup.ledger.logins import forget_refusals
 from warmup.ledger.removal import carry_uses, purge_mailbox, remove_mailbox
 from warmup.ledger.store import Store
 from warmup.ledger.tables import accounts, credentials, mailboxes
@@ -246,6 +247,7 @@ def _put_credentials(connection: Connection, mailbox_id: MailboxId, secrets: Seq
         gone = (credentials.c.protocol == protocol) | _is_grant()
         replaced = gone if isinstance(secret, Credential) else true()
         connection.execute(delete(credentials).where(credentials.c.mailbox_id == mailbox_id, replaced))
+        forget_refusals(connection, mailbox_id, secret.protocol if isinstance(secret, Credential) else None)
         connection.execute(
             insert(credentials).values(mailbox_id=mailbox_id, protocol=protocol, host=secret.host, sealed=secret.sealed)
         )

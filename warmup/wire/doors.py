@@ -20,6 +20,7 @@ from warmup.wire.smtp import SmtpSession, open_smtp
 UnsealLogin = Callable[[Mailbox, Protocol], Awaitable[Login]]
 # Whether a login that was refused may merely have outlived its token, so that another one is worth a try.
 Outlived = Callable[[Mailbox, Login], bool]
+LoginNews = Callable[[Mailbox, Protocol], Awaitable[None]]
 
 _Whom = tuple[Endpoint, str, SmtpAuth | None]
 _Session = TypeVar("_Session", SmtpSession, ImapSession)
@@ -37,7 +38,10 @@ class _Door(Generic[_Session]):
 
 
 class Doors:
-    """Opens, lends and keeps sessions. `unseal` gives a mailbox's login for a protocol; no password is `outlived`."""
+    """Opens, lends and keeps sessions. `unseal` gives a mailbox's login for a protocol; no password is `outlived`.
+
+    `taken` and `refused` are told what a server made of a login, before anybody else may try it.
+    """
 
     def __init__(
         self,
@@ -45,12 +49,16 @@ class Doors:
         network: Network,
         unseal: UnsealLogin,
         outlived: Outlived = lambda _mailbox, _login: False,
+        taken: LoginNews | None = None,
+        refused: LoginNews | None = None,
         keep_seconds: float = 30.0,
         stale_seconds: float = 5.0,
     ) -> None:
         self.network = network
         self._unseal = unseal
         self._outlived = outlived
+        self._taken = taken
+        self._refused = refused
         self._keep_seconds = keep_seconds
         self._stale_seconds = stale_seconds
         self._smtp: dict[MailboxId, _Door[SmtpSession]] = {}
@@ -152,14 +160,30 @@ class Doors:
     async def _logged_in(
         self, mailbox: Mailbox, protocol: Protocol, opened: Callable[[Login], Awaitable[_Session]]
     ) -> _Session:
-        """A new session, at the second try where a token was refused for its age. Never a third."""
+        """A new session, with the news of its login told while nobody else can try the same door."""
+        session = await self._tried(mailbox, protocol, opened, tries=2)
+        try:
+            if self._taken is not None:
+                await self._taken(mailbox, protocol)
+        except BaseException:
+            session.abort()
+            raise
+        return session
+
+    async def _tried(
+        self, mailbox: Mailbox, protocol: Protocol, opened: Callable[[Login], Awaitable[_Session]], *, tries: int
+    ) -> _Session:
+        """A new session; at the last of `tries`, where a token was refused for its age."""
+        # Outside the try: what cannot be unsealed was never said to a server, which has refused nothing.
         login = await self._unseal(mailbox, protocol)
         try:
             return await opened(login)
         except CredentialsRefused:
-            if not self._outlived(mailbox, login):
+            if tries == 1 or not self._outlived(mailbox, login):
+                if self._refused is not None:
+                    await self._refused(mailbox, protocol)
                 raise
-        return await opened(await self._unseal(mailbox, protocol))
+        return await self._tried(mailbox, protocol, opened, tries=tries - 1)
 
     async def _opened(self, door: _Door[_Session], whom: _Whom, opened: Callable[[], Awaitable[_Session]]) -> _Session:
         if self._closed:

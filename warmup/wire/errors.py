@@ -6,7 +6,8 @@
     │   └── Unavailable      the server was there and said: not now
     ├── Untrusted            no TLS, a certificate that does not hold, words that came before TLS
     ├── CredentialsRefused   the server does not take this login
-    │   └── GrantRefused     the authorisation server gives no token, and `why` says whose move it is
+    │   ├── GrantRefused     the authorisation server gives no token, and `why` says whose move it is
+    │   └── LoginHeld        it did not take it before, and is not asked again
     └── ProtocolError        an answer outside the protocol
         ├── CommandRefused   the server said no to one command; the connection is sound
         └── TooLarge         more bytes than anybody needs
@@ -75,6 +76,10 @@ class GrantRefused(CredentialsRefused):
     def __init__(self, summary: str, *, hint: str = "", why: Why = Why.LOST) -> None:
         super().__init__(summary, hint=hint)
         self.why = why
+
+
+class LoginHeld(CredentialsRefused):
+    """The server refused this login before; nothing was tried, until its operator acts."""
 
 
 class ProtocolError(WireError):
