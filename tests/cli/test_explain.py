@@ -99,6 +99,14 @@ def test_what_strangers_wrote_has_no_say_over_the_terminal(desk: Desk) -> None:
     assert ended.out.replace("\n", "").isprintable()
 
 
+def test_an_argument_that_is_no_text_is_read_all_the_same(desk: Desk) -> None:
+    document = desk.warmup(
+        "explain", "--json", "--auth-results", "mx; spf=pass smtp.mailfrom=\udcff@shop.example"
+    ).document
+    assert document["results"][0]["properties"] == {"smtp.mailfrom": "\ufffd@shop.example"}
+    assert desk.warmup("explain", "--json", "550 5.1.1 \udcff").document["recipients"][0]["status"] == "5.1.1"
+
+
 @pytest.mark.parametrize("name", ["nowhere.eml", "."])
 def test_an_unreadable_file_is_bad_input(desk: Desk, name: str) -> None:
     ended = desk.warmup("explain", "--message", name)

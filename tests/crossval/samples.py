@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.crossval.families import families_of
-from warmup.mail.diagnostic import read_diagnostic
-from warmup.mail.report import Kind, Report, Reported, read_report
+from warmup.cli.answers import reply_report
+from warmup.mail.report import Report, read_report
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 
@@ -57,14 +57,10 @@ def replies(corpus: Path = CORPUS) -> list[Sample]:
             kind="reply",
             families=families_of(label["reply"]),
             wanted=(Wanted(cause=label["cause"], hard=label["hard"]),),
-            read=lambda _, said=label["reply"]: _reply(said),  # type: ignore[misc]
+            read=lambda _, said=label["reply"]: reply_report(said),  # type: ignore[misc]
         )
         for label in _lines(corpus / "replies.jsonl")
     ]
-
-
-def _reply(said: str) -> Report:
-    return Report(kind=Kind.REPLY, recipients=(Reported(address=None, action=None, reply=read_diagnostic(said)),))
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from warmup.cli.answers import auth_results_answer, message_answer
+from warmup.cli.answers import auth_results_answer, report_answer
 from warmup.cli.explain_lines import answer_lines
 from warmup.mail.authres import MOST_RESULTS, read_auth_results
 from warmup.mail.diagnostic import read_diagnostic
@@ -35,7 +35,7 @@ def report(raw: bytes) -> None:
     assert len(read.recipients) <= MOST_RECIPIENTS
     assert (read.kind is Kind.COMPLAINT) == (read.feedback_type is not None)
     assert all(one.startswith("<") and one.endswith(">") for one in read.reported_ids)
-    json.dumps(message_answer(read), ensure_ascii=False).encode("utf-8")
+    json.dumps(report_answer(read), ensure_ascii=False).encode("utf-8")
 
 
 def auth_results(raw: bytes) -> None:

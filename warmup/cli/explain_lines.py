@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, BinaryIO, Final
 
-from warmup.cli.answers import Answer, auth_results_answer, message_answer, reply_answer
+from warmup.cli.answers import Answer, auth_results_answer, reply_report, report_answer
 from warmup.mail.authres import read_auth_results
 from warmup.mail.parts import MOST_BYTES
 from warmup.mail.report import read_report
@@ -70,9 +70,9 @@ def _answer(question: dict[str, Any]) -> Answer:
         raise _Unanswerable(f"{asks[0]} is no text; write it as a JSON string")
     match asks[0]:
         case "reply":
-            return reply_answer(said)
+            return report_answer(reply_report(said))
         case "message_base64":
-            return message_answer(read_report(_decoded(said)))
+            return report_answer(read_report(_decoded(said)))
         case _:
             return auth_results_answer(read_auth_results(said))
 

@@ -16,7 +16,7 @@ from warmup.mail.answer import Reply
 from warmup.mail.autoreply import is_auto_reply
 from warmup.mail.diagnostic import read_diagnostic
 from warmup.mail.dialect import Dialects, dialects
-from warmup.mail.dsn import Account, accounts, embedded_accounts
+from warmup.mail.dsn import MENTIONED, MOST_RECIPIENTS, Account, accounts, embedded_accounts
 from warmup.mail.feedback import Complaint, complaint
 from warmup.mail.folding import folded
 from warmup.mail.notice import Notice, notice
@@ -98,12 +98,12 @@ def _read(raw: bytes, identity_header: str | None, known: Dialects) -> Report:
     if against is not None:
         return _complaint(against, about)
     text = _text(inner)
-    told = notification(text) if '"mail"' in text or '\\"mail\\"' in text else None
+    told = notification(text)
     if told is not None:
         return _notified(told, about)
-    said = tuple(account for leaf in inner for account in _accounts(leaf)) or embedded_accounts(text)
+    said = tuple(account for leaf in inner for account in _accounts(leaf))
     if said or _is_bounce(whole, text, known, about):
-        return _delivery(whole, said, notice(text, known), about)
+        return _delivery(whole, said or embedded_accounts(text), notice(text, known), about)
     if is_auto_reply(whole, known):
         recipients = (Reported(address=_author(whole), action=None, reply=Reply(code=GARBLED)),)
         return Report(kind=Kind.AUTO_REPLY, recipients=recipients, reported_ids=_answered_ids(whole))
@@ -144,10 +144,8 @@ def _explained(account: Account, words: Notice) -> Reported:
 
 def _from_words(whole: Part, words: Notice) -> tuple[Reported, ...]:
     """The recipients of a report that has words alone."""
-    failed = re.findall(r"[^\s<>,;\"]{1,128}@[^\s<>,;\"]{1,255}", whole.first("x-failed-recipients")[:4_000])
-    addresses = [
-        address for address in dict.fromkeys([*failed, *words.by_address]) if failed == [] or address in failed
-    ]
+    failed = MENTIONED.findall(whole.first("x-failed-recipients")[:4_000])
+    addresses = list(dict.fromkeys(failed or words.by_address))[:MOST_RECIPIENTS]
     more = _WHEN.get(words.command or "", "")
     action = "delayed" if re.search(r"\bdelay|warning", folded(whole.words("subject"))) else "failed"
     return tuple(
@@ -234,7 +232,7 @@ def _notified(told: Notification, about: Returned) -> Report:
 
 
 def _author(whole: Part) -> str | None:
-    found = re.search(r"[^\s<>()\[\],;:\"\\]{1,128}@[^\s<>()\[\],;:@\"\\]{1,255}", whole.first("from")[:1_000])
+    found = MENTIONED.search(whole.first("from")[:1_000])
     return found[0] if found else None
 
 

@@ -79,6 +79,7 @@ def advice_for(key: str, cause: str) -> str:
     return found
 
 
+@cache
 def _table(name: str) -> dict[str, Any]:
     return tomllib.loads((files("warmup.policy.rules") / f"{name}.toml").read_text("utf-8"))
 
