@@ -158,3 +158,40 @@ def test_no_name_stands_for_two_roles() -> None:
 )  # fmt: skip
 def test_junk_is_known_in_thirty_languages(language: str, name: str) -> None:
     assert role_by_name(folder(name)) is Special.JUNK, language
+
+
+# What mail programs and servers call the three in each language: junk, sent, trash.
+TONGUES = {
+    "English": ("Junk", "Sent", "Trash"),
+    "German": ("Spamverdacht", "Gesendet", "Papierkorb"),
+    "French": ("Courrier indésirable", "Éléments envoyés", "Corbeille"),
+    "Spanish": ("Correo no deseado", "Enviados", "Papelera"),
+    "Italian": ("Posta indesiderata", "Posta inviata", "Cestino"),
+    "Portuguese": ("Lixo eletrônico", "Itens enviados", "Lixeira"),
+    "Dutch": ("Ongewenste e-mail", "Verzonden items", "Prullenbak"),
+    "Swedish": ("Skräppost", "Skickat", "Papperskorgen"),
+    "Danish": ("Uønsket mail", "Sendt post", "Slettet post"),
+    "Norwegian": ("Søppelpost", "Sendte elementer", "Papirkurv"),
+    "Finnish": ("Roskaposti", "Lähetetyt", "Roskakori"),
+    "Polish": ("Wiadomości-śmieci", "Wysłane", "Kosz"),
+    "Czech": ("Nevyžádaná pošta", "Odeslaná pošta", "Koš"),
+    "Slovak": ("Nevyžiadaná pošta", "Odoslaná pošta", "Kôš"),
+    "Hungarian": ("Levélszemét", "Elküldött elemek", "Kuka"),
+    "Romanian": ("Mesaje nedorite", "Mesaje trimise", "Coș de gunoi"),
+    "Greek": ("Ανεπιθύμητη αλληλογραφία", "Απεσταλμένα", "Κάδος απορριμμάτων"),
+    "Russian": ("Спам", "Отправленные", "Корзина"),
+    "Ukrainian": ("Спам", "Надіслані", "Кошик"),
+    "Turkish": ("Gereksiz", "Gönderilmiş Öğeler", "Çöp Kutusu"),
+    "Japanese": ("迷惑メール", "送信済みメール", "ごみ箱"),
+    "Chinese": ("垃圾邮件", "已发送", "已删除邮件"),
+    "Korean": ("스팸메일함", "보낸메일함", "휴지통"),
+    "Hebrew": ("דואר זבל", "פריטים שנשלחו", "אשפה"),
+    "Arabic": ("البريد غير الهام", "العناصر المرسلة", "سلة المهملات"),
+}
+
+
+@pytest.mark.parametrize("tongue", TONGUES)
+def test_the_folders_of_a_server_that_marks_none_are_known_in_its_language(tongue: str) -> None:
+    listed = [folder("INBOX"), *map(folder, TONGUES[tongue])]
+    found = [choose(listed, role) for role in (Special.JUNK, Special.SENT, Special.TRASH)]
+    assert tuple(each.name if each else None for each in found) == TONGUES[tongue]
