@@ -68,7 +68,10 @@ class ImapSession:
         return self._line.is_alive
 
     async def folders(self) -> tuple[Folder, ...]:
-        """Every folder of the account, sorted by name."""
+        """Every folder of the account, sorted by name. One that is named after our secret is none: names are kept."""
+        return tuple(folder for folder in await self._listed() if not self._line.blot.finds_in(folder.name))
+
+    async def _listed(self) -> tuple[Folder, ...]:
         if {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities:
             try:
                 return folders((await self._line.run("LIST", '""', '"*"', "RETURN", "(SPECIAL-USE)"))[0])

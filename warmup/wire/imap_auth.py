@@ -19,15 +19,16 @@ async def sign_in(line: ImapLine, login: Login, capabilities: frozenset[str]) ->
     mechanism = _mechanism(login, capabilities)
     if mechanism is None:
         raise CredentialsRefused(f"{line.endpoint} takes no password", hint=_other_way(capabilities))
+    line.keep_to_ourselves(login)
     try:
         if mechanism == "LOGIN":
-            await line.run("LOGIN", quoted(login.username), quoted(login.secret), secrets=login.secrets)
+            await line.run("LOGIN", quoted(login.username), quoted(login.secret))
             return
         response = login.xoauth2 if mechanism == "XOAUTH2" else login.plain
         if "SASL-IR" in capabilities:
-            await line.run("AUTHENTICATE", mechanism, response, secrets=login.secrets)
+            await line.run("AUTHENTICATE", mechanism, response)
         else:
-            await line.run("AUTHENTICATE", mechanism, to_say=(response,), secrets=login.secrets)
+            await line.run("AUTHENTICATE", mechanism, to_say=(response,))
     except CommandRefused as refusal:
         if refusal.code in _NOT_OURS or (not refusal.code and _LATER.search(refusal.summary)):
             raise Unavailable(refusal.summary) from None

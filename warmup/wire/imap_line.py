@@ -12,8 +12,19 @@ from typing import Any, cast
 from aioimaplib import aioimaplib
 
 from warmup.policy.mailbox import Endpoint, Security
-from warmup.wire.errors import CommandRefused, ProtocolError, Unavailable, Unreachable, Untrusted, WireError, quote
+from warmup.wire.blot import NO_BLOT, Blot
+from warmup.wire.errors import (
+    MOST_QUOTED,
+    CommandRefused,
+    ProtocolError,
+    Unavailable,
+    Unreachable,
+    Untrusted,
+    WireError,
+    quote,
+)
 from warmup.wire.imap_syntax import Response, ResponseReader, code_of
+from warmup.wire.login import Login
 from warmup.wire.network import Network, refusal_of
 
 # At DEBUG it writes what it sends, passwords included, and at INFO what servers say.
@@ -31,6 +42,7 @@ class GuardedProtocol(aioimaplib.IMAP4ClientProtocol):
         self.untagged: list[Response] = []
         self.to_say: list[str] = []
         self.reader = ResponseReader()
+        self.blot = NO_BLOT
         self._wire: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -80,9 +92,13 @@ class GuardedProtocol(aioimaplib.IMAP4ClientProtocol):
             # A challenge nobody prepared an answer for is a refusal explained: an empty line lets it end.
             self.send(self.to_say.pop(0) if self.to_say else "")
         elif response.name == "BYE" and self.running != "LOGOUT":
-            self.end(Unavailable(f"the IMAP server says goodbye: {quote(response.text)}"))
+            self.end(Unavailable(f"the IMAP server says goodbye: {self.quoted(response.text)}"))
         elif response.name != "EXPUNGE":
-            self.untagged.append(response)
+            self.untagged.append(Response(tuple(self.blot.data(part) for part in response.parts)))
+
+    def quoted(self, said: bytes) -> str:
+        """What the server said, fit for one line of ours, without an echo of our login."""
+        return quote(self.blot.words(said[:MOST_QUOTED].decode("utf-8", "replace")))
 
     def _greet(self, response: Response) -> None:
         match response.name:
@@ -112,6 +128,15 @@ class ImapLine:
         """True while commands can be said."""
         return not self._protocol.broken.done()
 
+    @property
+    def blot(self) -> Blot:
+        """What takes our login out of the server's words."""
+        return self._protocol.blot
+
+    def keep_to_ourselves(self, login: Login) -> None:
+        """From now on nothing is given out that repeats `login`."""
+        self._protocol.blot = Blot(login)
+
     def enter(self, state: str) -> None:
         """Tell aioimaplib which of RFC 3501's states we are in: it learns it from SELECT, not from EXAMINE."""
         self._protocol.state = state
@@ -122,7 +147,6 @@ class ImapLine:
         *args: str,
         uid: bool = False,
         to_say: tuple[str, ...] = (),
-        secrets: tuple[str, ...] = (),
         timeout: float | None = None,
     ) -> tuple[list[Response], bytes]:
         """The untagged responses to a command, and the text of its OK.
@@ -140,7 +164,7 @@ class ImapLine:
             if result != "OK":
                 word = f"UID {name}" if uid else name
                 raise CommandRefused(
-                    f"{self.endpoint} answered {word} with {result}: {quote(said, secrets=secrets)}",
+                    f"{self.endpoint} answered {word} with {result}: {self._protocol.quoted(said)}",
                     code=code_of(said)[0],
                 )
             return self._protocol.untagged, said

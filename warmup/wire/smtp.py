@@ -57,6 +57,7 @@ async def open_smtp(endpoint: Endpoint, login: Login | None, *, helo: str, netwo
     try:
         offered = await _introduced(line, endpoint, helo, network)
         if login is not None:
+            line.keep_to_ourselves(login)
             await sign_in(line, login, offered.auth, endpoint=endpoint, timeout=network.smtp_timeout)
     except BaseException:
         line.abort()
