@@ -25,7 +25,7 @@ Start = Callable[..., Awaitable[Any]]
 
 USER = "ann@sender.test"
 LETTER = Envelope(sender=USER, recipient="bob@seed.test", content=b"Subject: hello\r\n\r\nA line.\r\n")
-SECRETS = st.text(st.characters(exclude_characters="\0\r\n"), min_size=8, max_size=60)
+SECRETS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=8, max_size=60)
 WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
 
 
@@ -41,8 +41,7 @@ def is_seen(secret: str, text: str) -> bool:
 def test_no_spelling_of_a_secret_is_left_in_words(secret: str, before: str, behind: str, data: st.DataObject) -> None:
     spelled = data.draw(st.sampled_from(sorted(trace.decode() for trace in traces(secret))))
     said = Blot(login(secret)).words(f"{before}{spelled}{behind}")
-    # What is left is ours, or had nothing of it: a secret of blanks and backslashes is no echo.
-    assert said == WITHHELD or not is_seen(secret, said) or len("".join(secret.replace("\\", "").split())) < 8
+    assert said.endswith(WITHHELD) or not is_seen(secret, said)
 
 
 @pytest.mark.parametrize("secret", CANARIES, ids=range(len(CANARIES)))

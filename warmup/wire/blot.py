@@ -11,6 +11,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from shlex import quote as shell_quoted
 from urllib.parse import quote as percent
 from urllib.parse import quote_plus
 
@@ -25,7 +26,7 @@ _TELLING = 8
 # many of its characters then.
 _PIECE = 12
 _DENSE = 256
-_SEPARATORS = re.compile(r"[\s\\]+")
+_SEPARATORS = re.compile(r"[\s\\'\"]+")
 
 
 class Blot:
@@ -77,7 +78,7 @@ def _forms(login: Login) -> Iterator[str]:
     secret, raw = login.secret, login.secret.encode()
     yield from login.secrets
     yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-    yield from (repr(secret)[1:-1], ascii(secret)[1:-1], html.escape(secret))
+    yield from (repr(secret)[1:-1], ascii(secret)[1:-1], html.escape(secret), shell_quoted(secret))
     yield from (percent(secret, safe=""), percent(secret), quote_plus(secret), raw.hex())
     # As it stands in an IMAP string, where a backslash goes before a quote and a backslash.
     yield re.sub(r'(["\\])', r"\\\1", secret)
