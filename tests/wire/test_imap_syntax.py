@@ -127,10 +127,20 @@ def test_folders_are_read_whatever_way_they_are_listed() -> None:
         b'* LIST (\\HasNoChildren) "/" inbox',
         b"* LIST rubbish",
         b'* LIST () "/" ""',
+        b'* LIST () "." NIL',
     ]  # fmt: skip
     responses = [Response((line,)) for line in lines] + [Response((b'* LIST () "/" ', b"li(te)ral", b""))]
     found = {folder.name: folder for folder in folders(responses)}
-    assert set(found) == {"INBOX", "[Gmail]/Spam", "[Gmail]/Gesendet", "flat", "Entwürfe", "back\\slash", "li(te)ral"}
+    assert set(found) == {
+        "INBOX",
+        "[Gmail]/Spam",
+        "[Gmail]/Gesendet",
+        "flat",
+        "Entwürfe",
+        "back\\slash",
+        "li(te)ral",
+        "NIL",
+    }
     assert found["[Gmail]/Spam"].special_use is Special.JUNK
     assert found["[Gmail]/Gesendet"].special_use is Special.SENT
     assert found["flat"].delimiter is None

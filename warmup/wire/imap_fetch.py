@@ -129,10 +129,11 @@ def _merged(header: Header, attributes: dict[str, Value]) -> Header:
 
 def _folder(values: list[Value]) -> Folder | None:
     match values:
-        case [list(flags), delimiter, bytes(name), *_] if name:
+        case [list(flags), delimiter, (bytes() | None) as name, *_] if name != b"":
             attributes = _flags(flags)
             return Folder(
-                name=_name(name),
+                # An astring is never NIL (RFC 3501 9): a folder may bear that name.
+                name=_name(b"NIL" if name is None else name),
                 flags=attributes,
                 special_use=special_use(attributes),
                 delimiter=_text(delimiter) or None if isinstance(delimiter, bytes) else None,
