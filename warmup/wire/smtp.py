@@ -7,6 +7,7 @@ it is `Uncertain`. Message and dot are written in one go, so written means: may 
 No credential is said before TLS is believed; STARTTLS is mandatory where asked for, and EHLO is said anew behind it.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -25,6 +26,11 @@ from warmup.wire.smtp_auth import sign_in
 from warmup.wire.smtp_line import SmtpLine, dotted, failure_of, open_line, wire_form
 
 _QUIT_SECONDS = 2.0
+# RFC 5321 4.1.2, as far as it keeps a path one argument of its command: no bracket, blank or control outside quotes,
+# and no line or paragraph separator anywhere (\s has them all).
+_PATH = re.compile(
+    r'(?:"(?:[^\s"\\\x00-\x1f\x7f-\x9f]| |\\[ -~])*"|[^\s<>"\x00-\x1f\x7f-\x9f]+)@[^\s<>"\x00-\x1f\x7f-\x9f]+'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,11 +276,13 @@ def _refusal_of_ours(envelope: Envelope, content: bytes, offered: Capabilities) 
         return _refused(553, "5.6.7", "an address or header beyond ASCII, and this server offers no SMTPUTF8")
     if not content.isascii() and not offered.eight_bit:
         return _refused(554, "5.6.3", "the message has 8-bit lines, and this server offers no 8BITMIME")
-    try:
-        ascii_form(envelope.sender)
-        ascii_form(envelope.recipient)
-    except AddressError as reason:
-        return _refused(553, "5.1.3", str(reason))
+    for address in (envelope.sender, envelope.recipient):
+        try:
+            ascii_form(address)
+        except AddressError as reason:
+            return _refused(553, "5.1.3", str(reason))
+        if not _PATH.fullmatch(address):
+            return _refused(553, "5.1.3", f"{address[:80]!r} is no address, and would be read as more than one word")
     return None
 
 
