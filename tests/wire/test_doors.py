@@ -203,3 +203,27 @@ async def test_closed_doors_lend_nothing_and_cut_what_is_lent(scripted_imap: Sta
     with pytest.raises(Unreachable, match="closing"):
         async with doors.imap(ann):
             pass
+
+
+async def test_a_visit_ends_however_slowly_its_answers_come(
+    scripted_smtp: Start, scripted_imap: Start, network: Network, login: Login
+) -> None:
+    async def unseal(_mailbox: Mailbox, _protocol: Protocol) -> Login:
+        return login
+
+    doors = Doors(network=network, unseal=unseal, session_seconds=0.2)
+    sending, reading = await scripted_smtp(), await scripted_imap(noop=None)
+    ann = mailbox(smtp=sending.endpoint(Security.NONE), imap=reading.endpoint(Security.NONE))
+    async with doors.smtp(ann) as session:
+        # One that was asked for in time is handed over; the next is not begun.
+        async with asyncio.timeout(10):
+            while session.usable:
+                assert isinstance(await session.submit(LETTER), Accepted)
+        assert isinstance(await session.submit(LETTER), Accepted)
+    with pytest.raises(Unreachable, match="took too long"):
+        async with asyncio.timeout(10), doors.imap(ann) as looked:
+            await looked.noop()
+    async with doors.smtp(ann) as another:
+        assert another.usable
+    assert sending.connections == 2
+    await doors.close()

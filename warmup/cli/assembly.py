@@ -108,7 +108,11 @@ async def assembled(
             clock = clock_of(settings, await rehearsed(settings, ledger, installation))
             clock.raise_to(await _latest(ledger, clock))
         clock.reseed(installation.seed)
-        doors = Doors(network=network_of(settings), unseal=unsealer(ledger, vault))
+        doors = Doors(
+            network=network_of(settings),
+            unseal=unsealer(ledger, vault),
+            session_seconds=settings.send.session_seconds,
+        )
         try:
             yield Circle(
                 ledger=ledger,

@@ -34,13 +34,23 @@ class _Door(Generic[_Session]):
 
 
 class Doors:
-    """Opens, lends and keeps sessions. `unseal` gives the login of a mailbox for a protocol."""
+    """Opens, lends and keeps sessions. `unseal` gives the login of a mailbox for a protocol.
+
+    A session is lent for `session_seconds` at most: a server that drips its answers takes no more of our time.
+    """
 
     def __init__(
-        self, *, network: Network, unseal: UnsealLogin, keep_seconds: float = 30.0, stale_seconds: float = 5.0
+        self,
+        *,
+        network: Network,
+        unseal: UnsealLogin,
+        session_seconds: float = 300.0,
+        keep_seconds: float = 30.0,
+        stale_seconds: float = 5.0,
     ) -> None:
         self.network = network
         self._unseal = unseal
+        self._session_seconds = session_seconds
         self._keep_seconds = keep_seconds
         self._stale_seconds = stale_seconds
         self._smtp: dict[MailboxId, _Door[SmtpSession]] = {}
@@ -97,6 +107,7 @@ class Doors:
     ) -> AsyncIterator[_Session]:
         async with door.turn:
             session = await self._warm(door, whom, refresh) or await self._opened(door, whom, opened)
+            session.begin_visit(self._session_seconds)
             try:
                 yield session
             except BaseException:

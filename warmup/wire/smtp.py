@@ -7,6 +7,8 @@ it is `Uncertain`. Message and dot are written in one go, so written means: may 
 No credential is said before TLS is believed; STARTTLS is mandatory where asked for, and EHLO is said anew behind it.
 """
 
+import asyncio
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -86,16 +88,26 @@ class SmtpSession:
         self._timeout = timeout
         self._needs_reset = False
         self._over = False
+        self._visit_ends = math.inf
 
     @property
     def usable(self) -> bool:
-        """True while another message may be submitted."""
+        """True while another message may be submitted: the connection holds, and was not used for too long."""
+        return self._holds and asyncio.get_running_loop().time() < self._visit_ends
+
+    def begin_visit(self, seconds: float) -> None:
+        """Begin no message later than `seconds` from now."""
+        self._visit_ends = asyncio.get_running_loop().time() + seconds
+
+    @property
+    def _holds(self) -> bool:
         return self._line.is_alive and not self._over
 
     async def submit(self, envelope: Envelope) -> Answer:
         """What became of the message. Never sent twice; a cancelled submission leaves `handed_over` telling."""
         self.handed_over = False
-        if not self.usable:
+        # Who asked before it claimed is not turned away for the moment that passed since.
+        if not self._holds:
             return Deferred(reply=None, reason="the connection was lost before the message was sent")
         content = wire_form(envelope.content)
         refusal = _refusal_of_ours(envelope, content, self.offered)
@@ -123,7 +135,7 @@ class SmtpSession:
 
     async def close(self) -> None:
         """QUIT, briefly, and hang up. Never raises."""
-        if self.usable:
+        if self._holds:
             try:
                 await self._line.execute_command(b"QUIT", timeout=min(_QUIT_SECONDS, self._timeout))
             except (SMTPException, OSError):
