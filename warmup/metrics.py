@@ -57,12 +57,13 @@ class MailboxFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """All that the ledger knows and a scrape shows. Counts are keyed by their label values."""
+    """All that the ledger knows and a scrape shows. Counts, and shares (0–1), are keyed by their label values."""
 
     messages: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     placements: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     bounces: Mapping[tuple[str, str], int] = field(default_factory=dict)
     complaints: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    authentication: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     mailboxes: tuple[MailboxFigures, ...] = ()
     lanes: tuple[LaneFigures, ...] = ()
 
@@ -196,6 +197,12 @@ class _Derived(Collector):
                 if value is not None
             ]
             yield _gauged(f"warmup_{name}_ratio", text, ("mailbox", "provider"), known)
+        yield _gauged(
+            "warmup_authentication_ratio",
+            "Share of the last 14 days' messages that passed, by the receiver's own word",
+            ("mailbox", "provider", "method"),
+            sorted(self._figures.authentication.items()),
+        )
 
 
 def exposition(figures: Figures, process: Process | None = None) -> bytes:

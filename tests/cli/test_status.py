@@ -60,6 +60,8 @@ async def test_status_tells_the_day_of_every_mailbox(ready: Desk) -> None:
         "upper_ratio": 0.99,
         "standing": "slowed",
         "capped_by": None,
+        "suppressed": None,
+        "authentication": [],
         "problem": None,
         "problem_at": None,
     }

@@ -55,8 +55,7 @@ def test_every_metric_of_the_readme_is_exposed() -> None:
     shown = {name for name in shown if not name.endswith("_created")}  # the library's companions of a histogram
     told = {name for cell in first_cells(section("Metrics")) for name in re.findall(r"`(warmup_\w+)`", cell)}
     assert told <= shown
-    # Complaints are a column that nothing fills yet (README, What is not there yet).
-    assert shown - told == {"warmup_complaints_total"}
+    assert shown - told == set()
 
 
 def test_the_ramps_of_the_readme_are_the_programs() -> None:

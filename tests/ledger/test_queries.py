@@ -28,6 +28,7 @@ HOT = {
     "due": slots.due_query(NOW),
     "due_of": slots.due_of_query(WHO, NOW),
     "watches due": sightings.due_query(NOW),
+    "listening": sightings.listening_query(NOW),
     "awaited": sightings.awaited_query(WHO),
     "standing": head_query(Subject.LANE, "ann@send.test", "one.test"),
     **{f"used of {uses.column}": select(*uses.counts()) for uses in (OF_ACCOUNT, OF_DOMAIN)},

@@ -15,11 +15,12 @@ from warmup.config import Settings, providers_of
 from warmup.content import load as load_grammars
 from warmup.ledger.installation import Anchor, Installation
 from warmup.ledger.ledger import Ledger
+from warmup.policy.login import is_spent
 from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.steps.circle import Circle
 from warmup.vault import Vault
-from warmup.wire.doors import Doors, UnsealLogin
-from warmup.wire.errors import CredentialsRefused
+from warmup.wire.doors import Doors, LoginNews, UnsealLogin
+from warmup.wire.errors import CredentialsRefused, LoginHeld
 from warmup.wire.login import Login
 from warmup.wire.network import Network
 
@@ -76,6 +77,11 @@ def unsealer(ledger: Ledger, vault: Vault) -> UnsealLogin:
 
     async def unseal(mailbox: Mailbox, protocol: Protocol) -> Login:
         endpoint = mailbox.smtp if protocol is Protocol.SMTP else mailbox.imap
+        if is_spent(await ledger.logins.refusals(mailbox.id), protocol):
+            raise LoginHeld(
+                "the login was refused and is not tried again, or the account might be locked",
+                hint=f"warmup mailbox check {mailbox.address}",
+            )
         credential = (await ledger.mailboxes.credentials(mailbox.id)).get(protocol)
         if credential is None:
             raise CredentialsRefused("no password is kept for it", hint="warmup mailbox set ADDRESS --password-stdin")
@@ -83,6 +89,19 @@ def unsealer(ledger: Ledger, vault: Vault) -> UnsealLogin:
         return Login(username=mailbox.username, secret=secret)
 
     return unseal
+
+
+def login_news(ledger: Ledger, clock: Clock) -> tuple[LoginNews, LoginNews]:
+    """What the doors tell of a login that was taken, and of one that was refused: kept, so that a restart knows it."""
+
+    async def taken(mailbox: Mailbox, protocol: Protocol) -> None:
+        if await ledger.logins.refusals(mailbox.id):
+            await ledger.logins.forget(mailbox.id, protocol)
+
+    async def refused(mailbox: Mailbox, protocol: Protocol) -> None:
+        await ledger.logins.refused(mailbox.id, protocol, now=clock.now())
+
+    return taken, refused
 
 
 @asynccontextmanager
@@ -108,9 +127,12 @@ async def assembled(
             clock = clock_of(settings, await rehearsed(settings, ledger, installation))
             clock.raise_to(await _latest(ledger, clock))
         clock.reseed(installation.seed)
+        taken, refused = login_news(ledger, clock)
         doors = Doors(
             network=network_of(settings),
             unseal=unsealer(ledger, vault),
+            taken=taken,
+            refused=refused,
             session_seconds=settings.send.session_seconds,
         )
         try:

@@ -76,7 +76,9 @@ async def enrol(here: Invocation, wish: Wish, source: PasswordSource, *, verify:
                 new, junk_folder=found.junk, sent_folder=found.sent, trash_folder=found.trash, verified_at=now
             )
             _warn_of(found)
-        await parts.ledger.mailboxes.add(new, _sealed(vault, new, secret) if secret else ())
+        added = await parts.ledger.mailboxes.add(new, _sealed(vault, new, secret) if secret else ())
+        if verify:
+            await _well_again(parts, added)
     typer.echo(_enrolled(new))
     for note in plan.notes:
         say(note)
@@ -103,7 +105,7 @@ async def alter(here: Invocation, address: str, wish: Change, source: PasswordSo
             )
         await parts.ledger.mailboxes.save(after, credentials)
         if credentials and verify:
-            await parts.ledger.mailboxes.clear_problem(after.id)
+            await _well_again(parts, after)
     typer.echo(f"changed {after.address}")
 
 
@@ -132,14 +134,14 @@ async def remove(here: Invocation, address: str, *, purge: bool) -> None:
 
 
 async def check(here: Invocation, address: str, *, as_json: bool) -> None:
-    """Log in with what is kept. A mailbox that was unverified, or had a problem, is well again afterwards."""
+    """Log in with what is kept. A mailbox that was unverified, suppressed or had a problem is well again afterwards."""
     async with parts_of(here) as parts:
         mailbox = await parts.ledger.mailboxes.get(address)
         vault = parts.vault()
         secrets = await _kept(parts, vault, mailbox)
         found = await verified(mailbox, secrets, provider=parts.provider_of(mailbox), network=parts.network)
         mailbox = await parts.ledger.mailboxes.save(_with(mailbox, found, parts))
-        await parts.ledger.mailboxes.clear_problem(mailbox.id)
+        await _well_again(parts, mailbox)
     if as_json:
         print_json("mailbox-check", _checked(mailbox, found))
     else:
@@ -147,6 +149,14 @@ async def check(here: Invocation, address: str, *, as_json: bool) -> None:
         _warn_of(found)
     if found.problems:
         raise typer.Exit(Exit.FOUND_WRONG)
+
+
+async def _well_again(parts: Parts, mailbox: Mailbox) -> None:
+    """Both logins hold: what was held against the mailbox for a refused one, or for an address gone, is over."""
+    await parts.ledger.mailboxes.clear_problem(mailbox.id)
+    await parts.ledger.logins.forget(mailbox.id)
+    if await parts.ledger.standings.lift(mailbox.address):
+        say(f"{mailbox.address} was suppressed after a server refused mail to it; it is written to again")
 
 
 async def _check_new(parts: Parts, new: NewMailbox) -> None:

@@ -17,6 +17,7 @@ from warmup.cli.output import Json, instant, print_json, say
 from warmup.clock import pause
 from warmup.ledger.lock import Holder, holder
 from warmup.ledger.status import Overview
+from warmup.policy.authentication import Method, Share
 from warmup.policy.mailbox import State
 
 app = typer.Typer(add_completion=False)
@@ -102,9 +103,18 @@ def _line(one: Overview) -> dict[str, Any]:
         "upper_ratio": judged.upper_ratio if judged else None,
         "standing": one.standing.value if one.standing else None,
         "capped_by": one.capped_by.value if one.capped_by else None,
+        "suppressed": one.suppressed,
+        "authentication": [
+            {"provider": provider, **{method.value: _ratio(found.get(method)) for method in Method}}
+            for provider, found in sorted(one.authentication.items())
+        ],
         "problem": mailbox.problem,
         "problem_at": instant(one.problem_at) if one.problem_at else None,
     }
+
+
+def _ratio(share: Share | None) -> float | None:
+    return None if share is None else share.ratio
 
 
 def _print(fleet: Sequence[Overview], now: datetime, daemon: Holder | None, *, height: int | None = None) -> None:
@@ -139,7 +149,7 @@ def _row(one: Overview) -> tuple[str, ...]:
         f"{one.sent_today}/{one.target_today}/{mailbox.daily_limit}",
         _inbox(one),
         _standing(one),
-        _printable(mailbox.problem or ""),
+        _printable(mailbox.problem or _suppression(one)),
     )
 
 
@@ -150,6 +160,12 @@ def _inbox(one: Overview) -> str:
     if judged.lower_ratio is None or judged.upper_ratio is None:
         return f"{judged.inbox_ratio:.0%}"
     return f"{judged.inbox_ratio:.0%} ({judged.lower_ratio:.0%} to {judged.upper_ratio:.0%})"
+
+
+def _suppression(one: Overview) -> str:
+    if one.suppressed is None:
+        return ""
+    return f"nobody writes to it until `warmup mailbox check {one.mailbox.address}`: {one.suppressed}"
 
 
 def _standing(one: Overview) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from warmup.ledger.enrolled import mailbox_of
 from warmup.ledger.highwater import HighWater, Mark
@@ -30,7 +31,9 @@ from warmup.ledger.tables import (
     slots,
     watches,
 )
+from warmup.ledger.tables_said import listens
 from warmup.mail.answer import Accepted, Answer, Deferred, Refused, Reply, Uncertain
+from warmup.policy.attention import LISTEN_FIRST, LISTEN_FOR
 from warmup.policy.fate import Outcome, Source
 from warmup.policy.mailbox import AccountId, AttemptId, Mailbox, SlotId
 from warmup.policy.quota import Go, Hindrance, Lapse, Situation, Wait, may_go
@@ -58,8 +61,17 @@ class Ended:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHold:
+    """Send nothing until then: to the receiving `provider`, or to anybody ("")."""
+
+    until: datetime
+    reason: str
+    provider: str = ""
+
+
 class AttemptWriter:
-    """Writes `attempts`, `outcomes`, `flights` and `holds`, and the first watch of what was sent."""
+    """Writes `attempts`, `outcomes`, `flights` and `holds`; begins the watch for what was sent, and the listening."""
 
     def __init__(self, store: Store, high_water: HighWater) -> None:
         self._store = store
@@ -104,9 +116,13 @@ class AttemptWriter:
         """Close every attempt in flight as uncertain; those closed. Asked at start, once the daemon's lock is held."""
         return await self._store.write(_recover, now, _Watch(look_at=look_at, deadline_at=deadline_at))
 
-    async def hold_account(self, account_id: AccountId, *, until: datetime, reason: str, now: datetime) -> None:
-        """Send nothing from an account until then: its server said that its limit is reached."""
-        await self._store.write(_hold, account_id, until=until, reason=reason, now=now)
+    async def hold(self, account_id: AccountId, hold: NewHold, *, now: datetime) -> None:
+        """Send nothing from an account, or on one lane of it, for a while: by its server's word."""
+        await self._store.write(hold_one, account_id, hold, now=now)
+
+    async def held_before(self, account_id: AccountId, provider: str) -> timedelta | None:
+        """How long the last hold of a lane ("": of the account) was meant to last; None where a message went since."""
+        return await self._store.read(_held_before, account_id, provider)
 
     async def used(self, mailbox: Mailbox, *, now: datetime, margin: timedelta) -> int:
         """What counts against the account's limit at `now`, in flight, own traffic and kept uses included."""
@@ -147,6 +163,8 @@ _ATTEMPT, _TAKE_OFF, _OUTCOME, _AWAIT = insert(attempts), insert(flights), inser
 _SEEN = select(sightings.c.id).where(sightings.c.slot_id == bindparam("slot")).limit(1)
 _LAND = delete(flights).where(flights.c.attempt_id == bindparam("attempt"))
 _NOT_DUE = delete(due_slots).where(due_slots.c.slot_id == bindparam("slot"))
+_LISTEN = upsert(listens)
+_LISTEN = _LISTEN.on_conflict_do_update(index_elements=["mailbox_id"], set_={"until": _LISTEN.excluded.until})
 _REMEMBER = update(installation).values(last_attempt=bindparam("attempt"))
 
 
@@ -223,6 +241,8 @@ def _end(
         _wait_again(connection, flight, again)
     if ended.outcome.counts:
         _watch_for(connection, flight["slot_id"], recipient_id, now, watch)
+        until = {"mailbox_id": flight["mailbox_id"], "look_at": now + LISTEN_FIRST, "until": now + LISTEN_FOR}
+        connection.execute(_LISTEN, until)
     else:
         mark_fresh(connection, flight["mailbox_id"])
     return True
@@ -252,5 +272,21 @@ def _recover(connection: Connection, now: datetime, watch: _Watch) -> tuple[Atte
     return tuple(cut_off)
 
 
-def _hold(connection: Connection, account_id: AccountId, *, until: datetime, reason: str, now: datetime) -> None:
-    connection.execute(insert(holds).values(account_id=account_id, at=now, until=until, reason=reason))
+def hold_one(connection: Connection, account_id: int, hold: NewHold, *, now: datetime) -> None:
+    """See `AttemptWriter.hold`; a report's hold is in the report's own transaction."""
+    row = {"account_id": account_id, "provider": hold.provider, "at": now, "until": hold.until}
+    connection.execute(insert(holds).values(reason=hold.reason[:LONGEST_REPLY], **row))
+
+
+def _held_before(connection: Connection, account_id: AccountId, provider: str) -> timedelta | None:
+    mine = (holds.c.account_id == account_id) & (holds.c.provider == provider)
+    last = connection.execute(select(holds.c.at, holds.c.until).where(mine).order_by(holds.c.id.desc())).first()
+    if last is None:
+        return None
+    went = (outcomes.c.account_id == account_id) & (outcomes.c.at > last.at)
+    went &= outcomes.c.outcome == Outcome.ACCEPTED.value
+    if provider:
+        went &= outcomes.c.provider == provider
+    accepted = connection.execute(select(exists().where(went))).scalar()
+    until: datetime = last.until
+    return None if accepted else until - last.at

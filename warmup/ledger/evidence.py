@@ -1,17 +1,20 @@
 """What is known of how receivers treat a mailbox or a domain, for the judge: findings, rebuffs and what was taken."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 
+from warmup.ledger.authentications import read_vouched
 from warmup.ledger.believed import Landing, Seen, landing, taken
+from warmup.ledger.reports import Heard, bounced, read_heard
 from warmup.ledger.sightings import Stage
 from warmup.ledger.store import Store
 from warmup.ledger.tables import mailboxes, outcomes, sightings, slots
 from warmup.mail.answer import Reply
+from warmup.policy.authentication import Vouched
 from warmup.policy.fate import Outcome, Placement
 from warmup.policy.mailbox import MailboxId, Role, SlotId
 
@@ -21,7 +24,8 @@ class Finding:
     """Where one message landed. `placement` is the one that counts: moved to spam later is spam.
 
     `sent_at` is when its outcome was known, `seen_at` when it was found (or found missing); `control` where the
-    recipient is never engaged with. Unobserved messages are no findings, nor is a missing one nobody had taken.
+    recipient is never engaged with. Unobserved messages are no findings, nor is a missing one that nobody had taken or
+    that was reported as bounced.
     """
 
     slot_id: SlotId
@@ -49,11 +53,16 @@ class Rebuff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything since an instant, oldest first. `taken` counts messages believed accepted, by receiving provider."""
+    """Everything since an instant, oldest first. `taken` counts messages believed accepted, by receiving provider.
+
+    `heard` are bounces and complaints that came later, `vouched` what receivers said of SPF, DKIM and DMARC by lane.
+    """
 
     findings: tuple[Finding, ...]
     rebuffs: tuple[Rebuff, ...]
     taken: dict[str, int]
+    heard: tuple[Heard, ...] = ()
+    vouched: Mapping[tuple[MailboxId, str], Sequence[Vouched]] = field(default_factory=dict)
 
 
 class EvidenceReader:
@@ -79,6 +88,8 @@ def _read(connection: Connection, whose: ColumnElement[bool], since: datetime) -
         findings=tuple(_findings(connection, ids, from_date, since)),
         rebuffs=tuple(_rebuffs(connection, ids, from_date, since)),
         taken=_taken(connection, ids, from_date, since),
+        heard=tuple(read_heard(connection, ids, from_date, since)),
+        vouched=read_vouched(connection, ids, from_date),
     )
 
 
@@ -104,6 +115,7 @@ def _findings(connection: Connection, ids: Iterable[int], from_date: date, since
             sightings.c.at,
             sent_at,
             accepted,
+            bounced(slots.c.id).label("bounced"),
         )
         .join(sightings, sightings.c.slot_id == slots.c.id)
         .join(recipient, recipient.c.id == slots.c.recipient_id)
@@ -122,8 +134,10 @@ def _seen(row: RowMapping) -> Seen:
 
 
 def _is_finding(row: RowMapping, landed: Landing, since: datetime) -> bool:
-    # What nobody had taken is not missing: an uncertain message may never have been handed over.
-    known = landed.placement.is_evidence and (landed.placement.is_seen or row["accepted"] > 0)
+    # What nobody had taken is not missing: an uncertain message may never have been handed over. And what came back
+    # is accounted for by its report: missing besides, it would speak against the lane twice.
+    is_missing = row["accepted"] > 0 and not row["bounced"]
+    known = landed.placement.is_evidence and (landed.placement.is_seen or is_missing)
     return known and row["sent_at"] is not None and row["sent_at"] > since
 
 

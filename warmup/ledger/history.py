@@ -10,6 +10,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection, RowMapping, and_, exists, func, or_, select
 
 from warmup.ledger.believed import taken
+from warmup.ledger.reports import answered_by_others
 from warmup.ledger.slots import Slot, slot_of
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
@@ -212,6 +213,7 @@ def _answerable(
             sightings.c.placement.in_((*_READABLE, Placement.SPAM.value)),
             or_(rescued, and_(sightings.c.placement.in_(_READABLE), ~in_junk)),
             ~exists().where(answer.c.in_reply_to == slots.c.id),
+            ~answered_by_others(slots.c.id),
         )
         .group_by(slots.c.id)
         .having(func.min(sightings.c.at) >= since, func.min(sightings.c.at) < until)

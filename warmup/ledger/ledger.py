@@ -15,8 +15,10 @@ from warmup.ledger.export import ExportReader
 from warmup.ledger.highwater import HighWater
 from warmup.ledger.history import HistoryReader
 from warmup.ledger.installation import InstallationWriter
+from warmup.ledger.logins import LoginWriter
 from warmup.ledger.mailboxes import MailboxWriter
 from warmup.ledger.own import OwnWriter
+from warmup.ledger.reports import ReportWriter
 from warmup.ledger.sightings import SightingWriter
 from warmup.ledger.slots import SlotWriter
 from warmup.ledger.standings import StandingWriter
@@ -36,6 +38,8 @@ class Ledger:
         self.slots = SlotWriter(self.store)
         self.attempts = AttemptWriter(self.store, self._high_water)
         self.sightings = SightingWriter(self.store)
+        self.reports = ReportWriter(self.store)
+        self.logins = LoginWriter(self.store)
         self.engagements = EngagementWriter(self.store)
         self.history = HistoryReader(self.store)
         self.evidence = EvidenceReader(self.store)

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from warmup.ledger import enrolled
 from warmup.ledger.enrolled import NewMailbox, read_mailbox, read_mailboxes
 from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
+from warmup.ledger.logins import forget_refusals
 from warmup.ledger.removal import purge_mailbox, remove_mailbox
 from warmup.ledger.store import Store
 from warmup.ledger.tables import accounts, credentials, mailboxes
@@ -189,6 +190,7 @@ def _put_credentials(connection: Connection, mailbox_id: MailboxId, secrets: Seq
     for secret in secrets:
         mine = (credentials.c.mailbox_id == mailbox_id) & (credentials.c.protocol == secret.protocol.value)
         connection.execute(delete(credentials).where(mine))
+        forget_refusals(connection, mailbox_id, secret.protocol)
         connection.execute(
             insert(credentials).values(
                 mailbox_id=mailbox_id, protocol=secret.protocol.value, host=secret.host, sealed=secret.sealed

@@ -36,6 +36,7 @@ from warmup.ledger.tables import (
     standings,
     watches,
 )
+from warmup.ledger.tables_said import authentications, listens, login_refusals, reports
 from warmup.policy.fate import Placement
 from warmup.policy.mailbox import MailboxId, SlotId
 
@@ -44,7 +45,8 @@ def remove_mailbox(connection: Connection, mailbox_id: MailboxId, *, now: dateti
     """Take a mailbox out: its secrets go, what is due from it or to it lapses, what is awaited at it is unobserved."""
     changed = update(mailboxes).where(mailboxes.c.id == mailbox_id, mailboxes.c.removed_at.is_(None))
     connection.execute(changed.values(removed_at=now))
-    connection.execute(delete(credentials).where(credentials.c.mailbox_id == mailbox_id))
+    for table in (credentials, listens):
+        connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
     lapse_of_mailbox(connection, mailbox_id, now=now, reason="removed")
     awaited = select(watches.c.slot_id, watches.c.stage).where(watches.c.recipient_id == mailbox_id)
     for slot_id, stage in connection.execute(awaited).all():
@@ -59,7 +61,7 @@ def purge_mailbox(connection: Connection, mailbox_id: MailboxId, *, now: datetim
     remove_mailbox(connection, mailbox_id, now=now)
     _keep_uses(connection, mailbox_id, now=now)
     _forget_slots(connection, mailbox_id)
-    for table in (cursors, looks, own_messages, own_readings, standing_heads, standings, judge_cursors):
+    for table in (cursors, looks, own_messages, own_readings, standing_heads, standings, judge_cursors, login_refusals):
         connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
     for table in (lane_days, days):
         connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
@@ -89,7 +91,7 @@ def _forget_slots(connection: Connection, mailbox_id: MailboxId) -> None:
     intents = select(engagements.c.id).where(engagements.c.slot_id.in_(mine) | (engagements.c.mailbox_id == mailbox_id))
     connection.execute(delete(engagement_ends).where(engagement_ends.c.engagement_id.in_(intents)))
     connection.execute(delete(engagements).where(engagements.c.id.in_(intents)))
-    for table in (sightings, watches, flights, outcomes, attempts, due_slots, lapses):
+    for table in (reports, authentications, sightings, watches, flights, outcomes, attempts, due_slots, lapses):
         connection.execute(delete(table).where(table.c.slot_id.in_(mine)))
     # The answers of others stay theirs; what they answered is gone.
     connection.execute(update(slots).where(slots.c.in_reply_to.in_(mine)).values(in_reply_to=None))

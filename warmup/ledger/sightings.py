@@ -5,8 +5,8 @@ is the placement. Sightings and the folder's cursor are one transaction: a messa
 is never lost. A sighting proves delivery, so a slot that was seen never goes again.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum, unique
 from typing import Any
@@ -20,6 +20,9 @@ from warmup.ledger.slots import Slot, slot_of
 from warmup.ledger.standings import mark_fresh
 from warmup.ledger.store import Store
 from warmup.ledger.tables import attempts, due_slots, flights, looks, mailboxes, sightings, slots, watches
+from warmup.ledger.tables_said import authentications, listens
+from warmup.policy.attention import LISTEN_AGAIN, LISTEN_EVERY
+from warmup.policy.authentication import Method
 from warmup.policy.fate import Placement
 from warmup.policy.mailbox import MailboxId, SlotId
 
@@ -67,7 +70,7 @@ class NewSighting:
     """A message was found, or found missing, or could not be looked for.
 
     `delivered_at` is the server's INTERNALDATE in ledger time; `message_id` is given where the server rewrote it.
-    `again` starts the second stage; None ends the watch.
+    `again` starts the second stage; None ends the watch. `vouched` is what the receiver said of its authentication.
     """
 
     slot_id: SlotId
@@ -79,10 +82,11 @@ class NewSighting:
     delivered_at: datetime | None = None
     message_id: str | None = None
     again: NextLook | None = None
+    vouched: Mapping[Method, str] = field(default_factory=dict)
 
 
 class SightingWriter:
-    """Writes `sightings`, `looks` and the folders' cursors; moves and ends watches."""
+    """Writes `sightings`, `authentications`, `looks` and the folders' cursors; moves and ends watches and listens."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -90,7 +94,8 @@ class SightingWriter:
     async def due(self, now: datetime) -> tuple[MailboxId, ...]:
         """The mailboxes at which a message is to be looked for, by the earliest look.
 
-        After a restore also those that have to be read before anything is sent again.
+        Then those whose own messages may still be reported on, and after a restore those that have to be read before
+        anything is sent again.
         """
         return await self._store.read(_due, now)
 
@@ -165,7 +170,20 @@ def awaited_query(mailbox_id: MailboxId) -> Select[*tuple[Any, ...]]:
 
 def _due(connection: Connection, now: datetime) -> tuple[MailboxId, ...]:
     due = connection.execute(due_query(now)).scalars().all()
-    return tuple(MailboxId(mailbox_id) for mailbox_id in dict.fromkeys((*due, *unread_of_restore(connection))))
+    listening = connection.execute(listening_query(now)).scalars().all()
+    everybody = dict.fromkeys((*due, *listening, *unread_of_restore(connection)))
+    return tuple(MailboxId(mailbox_id) for mailbox_id in everybody)
+
+
+def listening_query(now: datetime) -> Select[int]:
+    """Whose inbox is to be looked into for reports on what it sent."""
+    able = (mailboxes.c.removed_at.is_(None)) & (mailboxes.c.verified_at.is_not(None))
+    return (
+        select(listens.c.mailbox_id)
+        .join(mailboxes, mailboxes.c.id == listens.c.mailbox_id)
+        .where(listens.c.look_at <= now, able)
+        .order_by(listens.c.look_at)
+    )
 
 
 def _next_look(connection: Connection) -> datetime | None:
@@ -278,6 +296,10 @@ def record_one(connection: Connection, sighting: NewSighting, *, now: datetime) 
         return False
     if sighting.stage is Stage.FIRST:
         _move_watch(connection, sighting)
+    if sighting.vouched:
+        who = {name: row[name] for name in ("slot_id", "mailbox_id", "date", "provider", "at")}
+        said = {method.value: result for method, result in sighting.vouched.items()}
+        connection.execute(upsert(authentications).values(**who, **said).on_conflict_do_nothing())
     mark_fresh(connection, sent.mailbox_id)
     if sighting.placement.is_seen:
         # A server that said 4yz and delivered all the same: sent again, it would be a duplicate.
@@ -313,6 +335,10 @@ def _stop_looking(connection: Connection, slot_ids: tuple[SlotId, ...]) -> None:
 def _looked(connection: Connection, mailbox_id: MailboxId, folder: str, *, now: datetime, error: str | None) -> None:
     look = {"mailbox_id": mailbox_id, "folder": folder, "at": now, "ok": error is None, "error": error}
     connection.execute(insert(looks).values(**look))
+    mine = listens.c.mailbox_id == mailbox_id
+    again = now + (LISTEN_EVERY if error is None else LISTEN_AGAIN)
+    connection.execute(update(listens).where(mine).values(look_at=again))
+    connection.execute(delete(listens).where(mine, listens.c.until < now))
 
 
 def _read_since(connection: Connection, mailbox_id: MailboxId, instant: datetime) -> frozenset[str]:

@@ -45,6 +45,7 @@ from warmup.ledger.tables import (
     slots,
     standing_heads,
     standings,
+    suppressions,
 )
 from warmup.policy.brake import kept
 from warmup.policy.fate import Outcome
@@ -83,6 +84,7 @@ def read_situation(connection: Connection, slot: Slot, sender: Mailbox, *, now: 
         mailbox_state=sender.state,
         sender_verified=sender.verified_at is not None,
         recipient_state=state_of(planned),
+        recipient_suppressed=planned["suppressed"] is not None,
         own_reading_at=said.own_reading_at,
         own_fresh=rules.own_fresh,
         held_until=_held_until(connection, said, now),
@@ -161,7 +163,8 @@ def _facts() -> Select[*tuple[Any, ...]]:
         outcomes.c.account_id == bindparam("account_id"), outcomes.c.at > hour_ago, outcomes.c.outcome.in_(COUNTED)
     )
     fell_due = and_(slots.c.mailbox_id == mailbox, slots.c.due_at > hour_ago, slots.c.due_at <= now)
-    held = and_(holds.c.account_id == bindparam("account_id"), holds.c.until > now)
+    for_this = or_(holds.c.provider == "", holds.c.provider == provider)
+    held = and_(holds.c.account_id == bindparam("account_id"), holds.c.until > now, for_this)
     good = and_(own_readings.c.mailbox_id == mailbox, own_readings.c.ok)
     last_good = select(own_readings.c.at).where(good).order_by(own_readings.c.at.desc()).limit(1)
     tried = select(func.max(attempts.c.ordinal)).where(attempts.c.slot_id == bindparam("slot"))
@@ -204,9 +207,11 @@ def _planned() -> Select[*tuple[Any, ...]]:
             days.c.target.label("day_target"),
             lane_days.c.target,
             lane_days.c.standing,
+            suppressions.c.address.label("suppressed"),
         )
         .select_from(slots)
         .join(mailboxes, mailboxes.c.id == slots.c.recipient_id)
+        .outerjoin(suppressions, suppressions.c.address == mailboxes.c.address_key)
         .outerjoin(days, on)
         .outerjoin(lane_days, lane)
         .where(slots.c.id == bindparam("slot"))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, insert, or_, select
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from warmup.ledger.store import Store
@@ -107,7 +107,11 @@ class StandingWriter:
 
     async def suppress(self, address: str, reason: str, *, now: datetime) -> bool:
         """Never write to the address again; False where it is suppressed already."""
-        return await self._store.write(_suppress, address.lower(), reason, now=now)
+        return await self._store.write(suppress_one, address.lower(), reason, now=now)
+
+    async def lift(self, address: str) -> bool:
+        """Write to the address again; False where it was not suppressed."""
+        return await self._store.write(_lift, address.lower())
 
     async def suppressed(self) -> frozenset[str]:
         """The suppressed addresses, in lower case."""
@@ -296,9 +300,14 @@ def _judged(connection: Connection, mailbox_id: MailboxId, marks: int, *, now: d
     )
 
 
-def _suppress(connection: Connection, address: str, reason: str, *, now: datetime) -> bool:
+def suppress_one(connection: Connection, address: str, reason: str, *, now: datetime) -> bool:
+    """See `StandingWriter.suppress`; `address` is in lower case. A report suppresses in its own transaction."""
     added = upsert(suppressions).values(address=address, at=now, reason=reason).on_conflict_do_nothing()
     return connection.execute(added).rowcount > 0
+
+
+def _lift(connection: Connection, address: str) -> bool:
+    return connection.execute(delete(suppressions).where(suppressions.c.address == address)).rowcount > 0
 
 
 def _suppressed(connection: Connection) -> frozenset[str]:

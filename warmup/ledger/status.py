@@ -1,15 +1,17 @@
 """The fleet at a glance, and its totals: one pass over what is current, whatever the number of mailboxes."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, func, or_, select
 
+from warmup.ledger.authentications import read_shares
 from warmup.ledger.believed import SEEN, Fate, fate, taken
 from warmup.ledger.enrolled import account_name, mailbox_of
+from warmup.ledger.reports import read_report_totals
 from warmup.ledger.sightings import Stage
 from warmup.ledger.situation import COUNTED
 from warmup.ledger.standings import Judged, read_all_standings
@@ -28,8 +30,10 @@ from warmup.ledger.tables import (
     own_messages,
     sightings,
     slots,
+    suppressions,
 )
 from warmup.mail.answer import Reply
+from warmup.policy.authentication import Method, Share
 from warmup.policy.fate import Action, Cap, Kind, Outcome, Placement, Source
 from warmup.policy.mailbox import Mailbox
 from warmup.policy.quota import DAY
@@ -42,6 +46,7 @@ class Overview:
 
     `day` is the last planned day of its ramp, 0 of none. `sent_24h` counts accepted, uncertain and in flight of the
     account, `own_24h` the operator's own besides. `standing` is the worst of its lanes, itself and its domain.
+    `suppressed` is why nobody writes to it; `authentication` how its messages fared lately, by receiving provider.
     """
 
     mailbox: Mailbox
@@ -55,6 +60,8 @@ class Overview:
     own_24h: int
     judged: Judged
     problem_at: datetime | None
+    suppressed: str | None = None
+    authentication: Mapping[str, Mapping[Method, Share]] = field(default_factory=dict)
 
     @property
     def standing(self) -> Standing | None:
@@ -68,7 +75,8 @@ class Totals:
     """Counts over the whole history. Slots are counted by how they ended, those still open not at all.
 
     Keys: `messages` (address, provider, outcome), `placements` (address, provider, first placement), `replies` and
-    `rescues` address (the sender of what was answered or rescued), `rebuffs` (provider, reply of a refusal).
+    `rescues` address (the sender of what was answered or rescued), `rebuffs` (provider, reply of a refusal), `bounces`
+    (provider, reply in a delivery report, its action), `complaints` (address, provider).
     """
 
     messages: Mapping[tuple[str, str, str], int]
@@ -76,6 +84,8 @@ class Totals:
     replies: Mapping[str, int]
     rescues: Mapping[str, int]
     rebuffs: Mapping[tuple[str, Reply], int]
+    bounces: Mapping[tuple[str, Reply, str], int] = field(default_factory=dict)
+    complaints: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class StatusReader:
@@ -97,6 +107,9 @@ def _fleet(connection: Connection, *, now: datetime) -> tuple[Overview, ...]:
     uses = _Uses.read(connection, now)
     judged = read_all_standings(connection)
     sent = _sent_by_date(connection, now)
+    vouched: defaultdict[int, dict[str, Mapping[Method, Share]]] = defaultdict(dict)
+    for (mailbox_id, provider), found_shares in read_shares(connection, now).items():
+        vouched[mailbox_id][provider] = found_shares
     found = []
     for row in connection.execute(fleet_query(now)).mappings():
         mailbox = mailbox_of(row)
@@ -115,6 +128,8 @@ def _fleet(connection: Connection, *, now: datetime) -> tuple[Overview, ...]:
                 own_24h=uses.own[mailbox.account_id],
                 judged=judged.of(mailbox.id, mailbox.domain),
                 problem_at=row["problem_at"],
+                suppressed=row["suppressed"],
+                authentication=vouched[mailbox.id],
             )
         )
     return tuple(sorted(found, key=lambda overview: overview.mailbox.address))
@@ -139,9 +154,11 @@ def fleet_query(now: datetime) -> Select[*tuple[Any, ...]]:
             days.c.target.label("plan_target"),
             days.c.capped_by,
             days.c.reason.label("plan_reason"),
+            suppressions.c.reason.label("suppressed"),
         )
         .join(accounts, accounts.c.id == mailboxes.c.account_id)
         .outerjoin(days, and_(days.c.mailbox_id == mailboxes.c.id, days.c.date == last))
+        .outerjoin(suppressions, suppressions.c.address == mailboxes.c.address_key)
         .where(mailboxes.c.removed_at.is_(None))
     )
 
@@ -183,12 +200,16 @@ def _totals(connection: Connection) -> Totals:
     named = {row.id: row.address for row in connection.execute(select(mailboxes.c.id, mailboxes.c.address))}
     messages = _messages(connection)
     placements = _placements(connection)
+    reported = read_report_totals(connection)
+    replies = Counter(_replies(connection)) + reported.answers
     return Totals(
         messages={(named[who], provider, word): n for (who, provider, word), n in messages.items() if n},
         placements={(named[who], provider, word): n for (who, provider, word), n in placements.items() if n},
-        replies={named[who]: n for who, n in _replies(connection).items()},
+        replies={named[who]: n for who, n in replies.items()},
         rescues={named[who]: n for who, n in _rescues(connection).items()},
         rebuffs=_rebuffs(connection),
+        bounces=reported.bounces,
+        complaints={(named[who], provider): n for (who, provider), n in reported.complaints.items()},
     )
 
 

@@ -258,13 +258,14 @@ class FlightRow(SQLModel, table=True):
 
 
 class HoldRow(SQLModel, table=True):
-    """An account that sends nothing for a while, by its server's own word."""
+    """An account that sends nothing for a while, by its server's own word; nothing to `provider`, "": to anybody."""
 
     __tablename__ = "holds"
     __table_args__ = (Index("ix_holds_account_id_until", "account_id", "until"),)
 
     id: int | None = identity()
     account_id: int = reference("accounts.id")
+    provider: str = ""
     at: datetime = instant()
     until: datetime = instant()
     reason: str

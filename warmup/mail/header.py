@@ -15,6 +15,7 @@ from typing import Final
 MOST_BYTES: Final = 65_536
 MOST_FIELDS: Final = 500
 _MOST_REFERENCES: Final = 50
+_MOST_AUTH_RESULTS: Final = 20
 # RFC 5322 2.1.1 allows 998 a line; a value of several lines that is longer than this says nothing we need.
 _LONGEST_VALUE: Final = 8_192
 _PARSER: Final = BytesHeaderParser(policy=compat32)
@@ -42,6 +43,7 @@ class Header:
     report_type: str | None = None  # of a multipart/report (RFC 6522), lower-cased
     return_path: str | None = None  # "" for the null reverse-path <>
     auto_submitted: str | None = None  # "no", "auto-replied", … (RFC 3834), lower-cased
+    auth_results: tuple[str, ...] = ()  # the Authentication-Results fields (RFC 8601), topmost first
 
 
 def parse_header_block(raw: bytes, *, identity_header: str | None = "X-Warmup-Id") -> Header:
@@ -59,6 +61,7 @@ def parse_header_block(raw: bytes, *, identity_header: str | None = "X-Warmup-Id
         report_type=report[1].lower() if report else None,
         return_path=_reverse_path(_first(fields, "return-path")),
         auto_submitted=_keyword(_first(fields, "auto-submitted")),
+        auth_results=tuple(fields.get("authentication-results", [])[:_MOST_AUTH_RESULTS]),
     )
 
 

@@ -37,7 +37,7 @@ def reply_of(code: int, text: str) -> Reply:
         elif found:
             rest = line
         words.extend(rest.split())
-    return Reply(code=code, status=status, text=_printable(" ".join(words)))
+    return Reply(code=code, status=status, text=printable(" ".join(words)))
 
 
 def read_reply(raw: bytes | str) -> Reply:
@@ -46,7 +46,7 @@ def read_reply(raw: bytes | str) -> Reply:
     lines = [line for line in text.splitlines() if line.strip()]
     first = _LINE.fullmatch(lines[0]) if lines else None
     if first is None:
-        return Reply(code=GARBLED, text=_printable(" ".join(text.split())))
+        return Reply(code=GARBLED, text=printable(" ".join(text.split())))
     return reply_of(int(first[1]), "\n".join(_without_code(line, first[1]) for line in lines))
 
 
@@ -55,5 +55,6 @@ def _without_code(line: str, code: str) -> str:
     return found[2] if found and found[1] == code else line
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """`text` on one line that a terminal can show, cut to a bearable length."""
     return "".join(char if char.isprintable() else "?" for char in text)[:_MAX_TEXT]

@@ -14,6 +14,15 @@ MISSING_AFTER: Final = timedelta(hours=24)
 SECOND_WITHIN: Final = timedelta(hours=48)
 LONGEST: Final = timedelta(hours=2)
 
+# Delivery reports come to the sender, mostly within minutes, sometimes after the days that servers keep trying
+# (RFC 5321 4.5.4.1: at least 4 to 5).
+LISTEN_FIRST: Final = timedelta(minutes=30)
+LISTEN_EVERY: Final = timedelta(hours=4)
+LISTEN_FOR: Final = timedelta(days=5)
+LISTEN_AGAIN: Final = timedelta(hours=1)
+"""A sender's inbox is looked into for reports as long after its last message, so rarely where nothing else calls for a
+look, and so soon again where the look failed. A mailbox that sends nothing costs nothing."""
+
 # Of the time that second looks have: one early enough to brake by, one late enough to have seen nearly all.
 _SECOND: Final = (1 / 4, 47 / 48)
 

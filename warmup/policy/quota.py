@@ -41,6 +41,7 @@ class Hindrance(StrEnum):
     UNVERIFIED = "unverified"
     REMOVED = "removed"
     RECIPIENT = "recipient"
+    SUPPRESSED = "suppressed"
     DEFERRED = "deferred"
     IN_FLIGHT = "in_flight"
     ENDED = "ended"
@@ -122,9 +123,10 @@ class LaneDay:
 class Situation:
     """All that decides whether a slot may go, read in the claim's own transaction.
 
-    `day_sent` counts the mailbox's accepted, uncertain and in flight of the slot's date. `own_reading_at` is the last
-    successful reading of the operator's own traffic. `held_until` pauses all sending (after a restore, or where a
-    server said its limit was reached). `domain` None: no wall. `pace` None: not asked for.
+    `recipient_suppressed`: a server said that the address takes no mail. `day_sent` counts the mailbox's accepted,
+    uncertain and in flight of the slot's date. `own_reading_at` is the last successful reading of the operator's own
+    traffic. `held_until` pauses all sending, or the lane's (after a restore, or by a server's own word). `domain` None:
+    no wall. `pace` None: not asked for.
     """
 
     now: datetime
@@ -133,6 +135,7 @@ class Situation:
     mailbox_state: State
     sender_verified: bool = True
     recipient_state: State
+    recipient_suppressed: bool = False
     own_reading_at: datetime | None
     own_fresh: timedelta = OWN_FRESH
     held_until: datetime | None = None
@@ -221,6 +224,8 @@ def reserve(limit: int, ratio: float) -> int:
 def _presence(situation: Situation) -> Wait | Lapse | None:
     if State.REMOVED in (situation.mailbox_state, situation.recipient_state):
         return Lapse(reason=Hindrance.REMOVED)
+    if situation.recipient_suppressed:
+        return Lapse(reason=Hindrance.SUPPRESSED)
     if not situation.sender_verified or situation.mailbox_state is State.UNVERIFIED:
         return Wait(until=None, reason=Hindrance.UNVERIFIED)
     if situation.mailbox_state is not State.ACTIVE:

@@ -12,6 +12,7 @@ from enum import Enum, unique
 from typing import Final, assert_never
 
 from warmup.mail.answer import Deferred, Reply
+from warmup.policy.blame import Cause, blame
 
 
 @unique
@@ -31,9 +32,11 @@ _LATER: Final = timedelta(minutes=5)
 # Each wait is stretched by up to half, so that slots deferred together do not come back together.
 _STRETCH: Final = 0.5
 
-_GREY_WORDS: Final = ("greylist", "graylist", "grey-list", "gray-list", "grey list", "gray list")
-# RFC 3463: the recipient (full, too busy), a full system, too many recipients, policy.
-_NOT_TODAY: Final = ("4.2.", "4.3.1.", "4.5.3.", "4.7.")
+# What minutes do not mend, or what is held against whoever asks again (policy/blame).
+_NOT_TODAY: Final = frozenset(Cause) - {Cause.NETWORK, Cause.SYSTEM, Cause.PROTOCOL, Cause.UNKNOWN}
+# RFC 3463 3.4: a full system stays full for longer than a slot waits; 3.6: too many recipients is a rate; 3.8: policy,
+# whatever the words make of it.
+_NOT_TODAY_STATUS: Final = ("4.3.1.", "4.5.3.", "4.7.")
 
 
 def patience(deferral: Deferred) -> Patience:
@@ -41,11 +44,19 @@ def patience(deferral: Deferred) -> Patience:
     reply = deferral.reply
     if reply is None:
         return Patience.SOON
-    if _is_greylisting(reply):
+    found = blame(reply)
+    if is_greylisting(reply):
         return Patience.GREYLISTED
-    if reply.status is not None and f"{reply.status}.".startswith(_NOT_TODAY):
+    if found.cause in _NOT_TODAY or f"{reply.status}.".startswith(_NOT_TODAY_STATUS):
         return Patience.NOT_TODAY
     return Patience.LATER
+
+
+def is_greylisting(reply: Reply) -> bool:
+    """True where the server wants no more than to see us again."""
+    # 450 and 451 with 4.7.1 are what greylisting servers say (RFC 6647 5); 421 with it is a door being closed.
+    found = blame(reply)
+    return found.greylisted or (reply.code in (450, 451) and reply.status == "4.7.1" and found.wait is None)
 
 
 def next_try(
@@ -59,11 +70,12 @@ def next_try(
 ) -> datetime | None:
     """When to try again after attempt `ordinal` was deferred at `now`; None: give the slot up.
 
-    Each wait is twice the one before. Never after `due_at` + `grace`.
+    Each wait is twice the one before, and none is shorter than the server's own word. Never after `due_at` + `grace`.
     """
     wait = _first_wait(patience(deferral))
     left = due_at + grace - now
-    if wait is None or (wait := wait * 2.0 ** (ordinal - 1)) > left:
+    asked = blame(deferral.reply).wait if deferral.reply else None
+    if wait is None or (wait := max(wait * 2.0 ** (ordinal - 1), asked or wait)) > left:
         return None
     return now + wait + rng.random() * min(wait * _STRETCH, left - wait)
 
@@ -80,10 +92,3 @@ def _first_wait(asked: Patience) -> timedelta | None:
             return None
         case _:
             assert_never(asked)
-
-
-def _is_greylisting(reply: Reply) -> bool:
-    # 451 4.7.1 is what greylisting servers say (RFC 6647 5 names 450 and 451); 421 with it is a door being closed.
-    text = reply.text.lower()
-    said = any(word in text for word in _GREY_WORDS)
-    return said or (reply.code in (450, 451) and reply.status == "4.7.1")

@@ -29,6 +29,8 @@ class SandboxProvider:
 
     `receiver` names the world's receiver for mail to `domain`. With `files_sent` the server puts a copy of submitted
     mail into Sent, as Gmail does. It takes `enforced_limit` messages in any 24 hours from an account, None: any number.
+    `authserv_id` is the name it signs its Authentication-Results with, None: it adds none; `vouches` is what others see
+    of mail from `domain`.
     """
 
     name: str
@@ -40,6 +42,8 @@ class SandboxProvider:
     junk_folder: str = "Junk"
     sent_folder: str = "Sent"
     trash_folder: str = "Trash"
+    authserv_id: str | None = None
+    vouches: str = "spf=pass; dkim=pass; dmarc=pass"
 
     def __post_init__(self) -> None:
         strangers = [a.address for a in self.accounts if not a.address.lower().endswith(f"@{self.domain}")]

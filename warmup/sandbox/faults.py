@@ -7,6 +7,10 @@ off after the final dot come in both kinds, because both happen: the server has 
 from dataclasses import dataclass
 from enum import Enum, unique
 
+from warmup.mail.answer import Reply
+
+NO_SUCH_USER = Reply(code=550, status="5.1.1", text="No such user here")
+
 
 @unique
 class FaultKind(Enum):
@@ -17,18 +21,25 @@ class FaultKind(Enum):
     LOSE_AFTER_DOT = "lose-after-dot"  # not taken, and the connection breaks before a reply
     SILENT_AFTER_DOT = "silent-after-dot"  # taken, and no reply ever comes
     DEFER = "defer"  # 451 4.3.0
+    REFUSE = "refuse"  # `reply`
+    BOUNCE = "bounce"  # taken, and a delivery report comes home two minutes later: `reply` was said to the server
+    COMPLAIN = "complain"  # taken and delivered, and a complaint comes home an hour later
     SLOW = "slow"  # the reply takes `seconds`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """`kind` strikes the next `times` messages from `account` to `recipient`; None matches any. `seconds` are real."""
+    """`kind` strikes the next `times` messages from `account` to `recipient`; None matches any. `seconds` are real.
+
+    `reply` is what is said where the kind says something of its own choice.
+    """
 
     kind: FaultKind
     account: str | None = None
     recipient: str | None = None
     times: int = 1
     seconds: float = 1.0
+    reply: Reply = NO_SUCH_USER
 
     def __post_init__(self) -> None:
         if self.times < 1:

@@ -5,7 +5,7 @@ of the recipient's. A message that was taken gets the instants of all that will 
 on when anybody looks. Everything here is synchronous: between two awaits of the servers the sandbox is of one piece.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import Message
@@ -21,12 +21,15 @@ from warmup.mail.answer import Reply
 from warmup.sandbox.accounts import SandboxAccount, SandboxProvider
 from warmup.sandbox.agenda import Agenda
 from warmup.sandbox.folders import Cabinet, Use
+from warmup.sandbox.postmaster import complaint, delivery_report, vouched
 from warmup.sandbox.receipts import Receipt, Record
 from warmup.world import Deferred, Folder, Placed, Refused, WorldState
 
 TAKEN = Reply(code=250, status="2.0.0", text="OK: queued")
 OVER_LIMIT = Reply(code=550, status="5.4.5", text="Daily user sending limit exceeded")
 
+RETURNED_AFTER = timedelta(minutes=2)
+COMPLAINED_AFTER = timedelta(hours=1)
 _PARSER = BytesHeaderParser(policy=compat32)
 
 
@@ -101,6 +104,10 @@ class PostOffice:
         """The folders of the provider's accounts, by address."""
         return {account.address: self._homes[account.address.lower()].cabinet for account in provider.accounts}
 
+    def refuse_login(self, account: str) -> None:
+        """Record that somebody did not know the account's password."""
+        self._record.refuse_login(account.lower())
+
     # What happens by itself
 
     @property
@@ -113,6 +120,41 @@ class PostOffice:
         self._agenda.run(self._clock.now())
 
     # What is submitted
+
+    def refuse(self, sender: str, recipient: str, raw: bytes, reply: Reply) -> Reply:
+        """The reply that was chosen; nothing is taken, and it is recorded."""
+        self._record.add(self._letter(sender, recipient, raw).receipt(reply))
+        return reply
+
+    def take_and_return(self, sender: str, recipient: str, raw: bytes, reply: Reply) -> Reply:
+        """Take the message, and let a delivery report come home: the next server said `reply`."""
+        self.advance()
+        letter = self._letter(sender, recipient, raw)
+        self._record.add(letter.receipt(TAKEN, Folder.MISSING.value))
+        host = self._homes[letter.sender].provider.domain
+        self._write_home(
+            letter,
+            RETURNED_AFTER,
+            lambda at: delivery_report(
+                raw, sender=letter.sender, recipient=letter.recipient, host=host, reply=reply, at=at
+            ),
+        )
+        return TAKEN
+
+    def complain(self, sender: str, recipient: str, raw: bytes) -> None:
+        """Let a complaint about the message come home."""
+        letter = self._letter(sender, recipient, raw)
+        host = self._homes[letter.recipient].provider.domain
+        self._write_home(
+            letter,
+            COMPLAINED_AFTER,
+            lambda at: complaint(raw, sender=letter.sender, recipient=letter.recipient, host=host, at=at),
+        )
+
+    def _write_home(self, letter: _Letter, after: timedelta, write: Callable[[datetime], bytes]) -> None:
+        inbox = self._homes[letter.sender].cabinet.inbox
+        key = self._key()
+        self._agenda.enter(letter.at + after, lambda at: inbox.put(key, MessageContent.parse(write(at)), at))
 
     def take(self, sender: str, recipient: str, raw: bytes) -> Reply:
         """The reply to `raw`, submitted by the account `sender` to the known address `recipient`; all is recorded."""
@@ -138,7 +180,7 @@ class PostOffice:
                 reply = TAKEN
                 self._record.add(letter.receipt(reply, folder.value))
                 self._heed_answer(letter)
-                self._dispatch(letter, verdict, MessageContent.parse(raw))
+                self._dispatch(letter, verdict, raw)
         return reply
 
     def _letter(self, sender: str, recipient: str, raw: bytes) -> _Letter:
@@ -157,12 +199,14 @@ class PostOffice:
         limit = self._homes[letter.sender].provider.enforced_limit
         return limit is not None and self._record.in_24h(letter.sender, letter.at) >= limit
 
-    def _dispatch(self, letter: _Letter, placed: Placed, content: MessageContent) -> None:
+    def _dispatch(self, letter: _Letter, placed: Placed, raw: bytes) -> None:
         sender, recipient = self._homes[letter.sender], self._homes[letter.recipient]
         if sender.provider.files_sent:
-            sender.cabinet.sent.put(self._key(), content, letter.at, [Seen])
+            sender.cabinet.sent.put(self._key(), MessageContent.parse(raw), letter.at, [Seen])
         if placed.folder is Folder.MISSING:
             return
+        name = recipient.provider.authserv_id
+        content = MessageContent.parse(vouched(raw, name, sender.provider.vouches) if name else raw)
         key = self._key()
         self._rescuable[key] = self._answerable[letter.recipient, letter.message_id] = letter
         inbox, junk = recipient.cabinet.inbox, recipient.cabinet.junk

@@ -57,6 +57,7 @@ class Record:
 
     def __init__(self, journal: Path | None = None) -> None:
         self._receipts: list[Receipt] = []
+        self.refused_logins: Counter[str] = Counter()
         self._taken_at: dict[str, list[datetime]] = {}
         self._journal: TextIO | None = journal.open("a", encoding="utf-8") if journal else None
 
@@ -69,6 +70,10 @@ class Record:
         if self._journal:
             self._journal.write(json.dumps(receipt.as_json()) + "\n")
             self._journal.flush()
+
+    def refuse_login(self, account: str) -> None:
+        """Enter a login that was refused."""
+        self.refused_logins[account] += 1
 
     def close(self) -> None:
         """Close the journal."""

@@ -100,10 +100,12 @@ class SmtpDoor:
     ) -> AuthResult:
         """Whether the password is the account's."""
         assert isinstance(login, LoginPassword)
-        secret = self._passwords.get(login.login.decode(errors="replace").lower())
-        return AuthResult(
-            success=secret is not None and secret.encode() == login.password, handled=False, auth_data=login
-        )
+        account = login.login.decode(errors="replace").lower()
+        secret = self._passwords.get(account)
+        is_right = secret is not None and secret.encode() == login.password
+        if not is_right:
+            self.office.refuse_login(account)
+        return AuthResult(success=is_right, handled=False, auth_data=login)
 
     async def handle_EHLO(  # noqa: N802
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
@@ -144,11 +146,7 @@ class SmtpDoor:
             return str(_TEMPORARY)
         content = envelope.original_content
         assert content is not None
-        reply = (
-            _TEMPORARY
-            if kind is FaultKind.LOSE_AFTER_DOT
-            else self.office.take(_login(session), envelope.rcpt_tos[0], content)
-        )
+        reply = self._answer(_login(session), envelope.rcpt_tos[0], content, fault)
         if kind in (FaultKind.LOSE_AFTER_DOT, FaultKind.CUT_AFTER_DOT):
             server.abort()
         if kind is FaultKind.SILENT_AFTER_DOT:
@@ -157,6 +155,18 @@ class SmtpDoor:
         # RFC 5321 4.2.3: 421 is "closing transmission channel", and those who say it do it.
         server.closing = reply.code == 421
         return str(reply)
+
+    def _answer(self, sender: str, recipient: str, content: bytes, fault: Fault | None) -> Reply:
+        match fault.kind if fault else None:
+            case FaultKind.LOSE_AFTER_DOT:
+                return _TEMPORARY
+            case FaultKind.REFUSE if fault:
+                return self.office.refuse(sender, recipient, content, fault.reply)
+            case FaultKind.BOUNCE if fault:
+                return self.office.take_and_return(sender, recipient, content, fault.reply)
+            case FaultKind.COMPLAIN:
+                self.office.complain(sender, recipient, content)
+        return self.office.take(sender, recipient, content)
 
 
 def _login(session: Session) -> str:

@@ -14,6 +14,7 @@ from warmup.metrics import Process
 from warmup.policy.mailbox import Mailbox, MailboxId
 from warmup.policy.provider import Providers
 from warmup.steps.backoff import Backoff
+from warmup.steps.narrow import Narrow
 from warmup.wire.doors import Doors
 
 
@@ -31,6 +32,7 @@ class Circle:
     node: str
     process: Process = field(default_factory=Process)
     backoff: Backoff = field(default_factory=Backoff)
+    narrow: Narrow = field(default_factory=Narrow)
     swept: dict[MailboxId, datetime] = field(default_factory=dict)
     dry_run: bool = False
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 from warmup.ledger.status import Overview, Totals
 from warmup.metrics import Figures, LaneFigures, MailboxFigures
-from warmup.policy.blame import cause_of
+from warmup.policy.blame import blame, cause_of
 from warmup.steps.circle import Circle
 
 
@@ -16,10 +16,19 @@ async def figures(circle: Circle) -> Figures:
     bounces: Counter[tuple[str, str]] = Counter()
     for (provider, reply), count in totals.rebuffs.items():
         bounces[provider, cause_of(reply)] += count
+    for (provider, reply, action), count in totals.bounces.items():
+        bounces[provider, blame(reply, action=action or None).cause.value] += count
     return Figures(
         messages=totals.messages,
         placements=totals.placements,
         bounces=bounces,
+        complaints=totals.complaints,
+        authentication={
+            (overview.mailbox.address, provider, method.value): share.ratio
+            for overview in fleet
+            for provider, found in overview.authentication.items()
+            for method, share in found.items()
+        },
         mailboxes=tuple(_mailbox(overview, totals) for overview in fleet if overview.mailbox.role.sends),
         lanes=tuple(lane for overview in fleet for lane in _lanes(overview)),
     )

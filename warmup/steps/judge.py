@@ -5,17 +5,24 @@ the same row twenty times; the others read it. A judgement that repeats the one 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
 
 import structlog
 
 from warmup.ledger.evidence import Evidence as Known
 from warmup.ledger.standings import Judged, Judgement, Subject
-from warmup.policy.blame import is_objection
+from warmup.mail.answer import Reply
+from warmup.mail.report import Kind
+from warmup.policy.authentication import failing as fails
+from warmup.policy.blame import Blame, Scope, blame
 from warmup.policy.brake import Verdict, judge_domain, judge_lane, judge_mailbox
 from warmup.policy.evidence import Evidence, Finding, Sign, evidence_of, sign_of
 from warmup.policy.mailbox import Mailbox, MailboxId
+from warmup.policy.objection import Objection, is_about, is_held_against_us, objected, objection, unvouched
 from warmup.steps.circle import Circle
 
 log = structlog.get_logger("judge")
@@ -35,11 +42,11 @@ async def judge(mailbox_id: MailboxId, circle: Circle) -> None:
     before = await circle.ledger.standings.of(mailbox_id)
     elders = [other for other in await circle.ledger.mailboxes.list() if other.domain == mailbox.domain]
 
-    lanes = lanes_of(known)
-    judgements = judged_lanes(mailbox, lanes, before, now)
-    judgements.append(judged_mailbox(mailbox, lanes, before, now))
+    lanes, outright = lanes_of(known), outright_of(known, now)
+    judgements = judged_lanes(mailbox, lanes, before, now, failing=outright.failing)
+    judgements.append(judged_mailbox(mailbox, lanes, before, now, outright.mailboxes.get(mailbox_id, ())))
     if mailbox_id == min((elder.id for elder in elders if elder.role.sends), default=mailbox_id):
-        judgements.append(judged_domain(mailbox.domain, lanes, before, now))
+        judgements.append(judged_domain(mailbox.domain, lanes, before, now, outright.domain))
 
     added = await circle.ledger.standings.append(judgements, now=now)
     await circle.ledger.standings.judged(mailbox_id, marks=marks, now=now)
@@ -55,22 +62,88 @@ def lanes_of(known: Known) -> dict[tuple[MailboxId, str], Evidence]:
         if sign is not None:
             lane = (seen.mailbox_id, seen.provider)
             findings[lane].append(Finding(at=seen.sent_at, sign=sign, control=seen.control))
-    for rebuff in known.rebuffs:
-        if is_objection(rebuff.reply):
-            findings[rebuff.mailbox_id, rebuff.provider].append(Finding(at=rebuff.at, sign=Sign.REBUFF))
+    for word in _words(known):
+        if is_held_against_us(word.reply, word.found):
+            findings[word.lane].append(Finding(at=word.at, sign=Sign.REBUFF))
+    for heard in known.heard:
+        if heard.kind is Kind.COMPLAINT:
+            findings[heard.mailbox_id, heard.provider].append(Finding(at=heard.at, sign=Sign.COMPLAINT))
     return {lane: evidence_of(sorted(found, key=lambda finding: finding.at)) for lane, found in findings.items()}
 
 
-def judged_lanes(mailbox: Mailbox, lanes: Lanes, before: Judged, now: datetime) -> list[Judgement]:
-    """A judgement of each lane of the mailbox that has evidence."""
+@dataclass(frozen=True, slots=True)
+class Outright:
+    """What needs no weighing: objections to a mailbox or the domain as such, and lanes whose authentication fails."""
+
+    mailboxes: Mapping[MailboxId, Sequence[Objection]] = field(default_factory=dict)
+    domain: Sequence[Objection] = ()
+    failing: Mapping[tuple[MailboxId, str], str] = field(default_factory=dict)
+
+
+def outright_of(known: Known, now: datetime) -> Outright:
+    """What `known` says outright."""
+    mailboxes: defaultdict[MailboxId, list[Objection]] = defaultdict(list)
+    domain: list[Objection] = []
+    for word in _words(known):
+        if is_about(word.found, Scope.MAILBOX):
+            mailboxes[word.lane[0]].append(objection(word.reply, word.found, word.at))
+        elif is_about(word.found, Scope.DOMAIN):
+            domain.append(objection(word.reply, word.found, word.at))
+    failing = {lane: words for lane, vouched in known.vouched.items() if (words := fails(vouched, now, lane[1]))}
+    return Outright(mailboxes, domain, failing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A server's word against a message: by SMTP, or in a delivery report."""
+
+    lane: tuple[MailboxId, str]
+    at: datetime
+    reply: Reply
+    found: Blame
+
+
+def _words(known: Known) -> Iterator[_Word]:
+    for rebuff in known.rebuffs:
+        if rebuff.reply is not None:
+            lane = (rebuff.mailbox_id, rebuff.provider)
+            yield _Word(lane, rebuff.at, rebuff.reply, _found(rebuff.reply, None))
+    for heard in known.heard:
+        if heard.kind is Kind.BOUNCE:
+            found = _found(heard.reply, heard.action or None)
+            yield _Word((heard.mailbox_id, heard.provider), heard.at, heard.reply, found)
+
+
+@lru_cache(maxsize=4096)
+def _found(reply: Reply, action: str | None) -> Blame:
+    # Weeks of replies are read again at every judgement, and most of them say the same.
+    return blame(reply, action=action)
+
+
+def judged_lanes(
+    mailbox: Mailbox,
+    lanes: Lanes,
+    before: Judged,
+    now: datetime,
+    *,
+    failing: Mapping[tuple[MailboxId, str], str] = MappingProxyType({}),
+) -> list[Judgement]:
+    """A judgement of each lane of the mailbox that has evidence; no better than watched where its mail is unvouched."""
     mine = {provider: evidence for (owner, provider), evidence in lanes.items() if owner == mailbox.id}
     return [
         _judgement(
-            judge_lane(
-                evidence,
+            unvouched(
+                judge_lane(
+                    evidence,
+                    now,
+                    mailbox=[other for name, other in mine.items() if name != provider],
+                    domain=[
+                        other for (owner, name), other in lanes.items() if name == provider and owner != mailbox.id
+                    ],
+                    previous=_verdict(before.lanes.get(provider)),
+                ),
+                failing.get((mailbox.id, provider)),
                 now,
-                mailbox=[other for name, other in mine.items() if name != provider],
-                domain=[other for (owner, name), other in lanes.items() if name == provider and owner != mailbox.id],
                 previous=_verdict(before.lanes.get(provider)),
             ),
             kind=Subject.LANE,
@@ -81,16 +154,22 @@ def judged_lanes(mailbox: Mailbox, lanes: Lanes, before: Judged, now: datetime) 
     ]
 
 
-def judged_mailbox(mailbox: Mailbox, lanes: Lanes, before: Judged, now: datetime) -> Judgement:
-    """The judgement of the mailbox over all its lanes."""
+def judged_mailbox(
+    mailbox: Mailbox, lanes: Lanes, before: Judged, now: datetime, objections: Sequence[Objection] = ()
+) -> Judgement:
+    """The judgement of the mailbox over all its lanes, and by what was said of it outright."""
     mine = {provider: evidence for (owner, provider), evidence in lanes.items() if owner == mailbox.id}
-    verdict = judge_mailbox(mine, now, previous=_verdict(before.mailbox))
+    previous = _verdict(before.mailbox)
+    verdict = objected(judge_mailbox(mine, now, previous=previous), objections, now, previous=previous, whole="mailbox")
     return _judgement(verdict, kind=Subject.MAILBOX, mailbox=mailbox)
 
 
-def judged_domain(domain: str, lanes: Lanes, before: Judged, now: datetime) -> Judgement:
-    """The judgement of the domain over all lanes of all its mailboxes."""
-    verdict = judge_domain(lanes, now, previous=_verdict(before.domain))
+def judged_domain(
+    domain: str, lanes: Lanes, before: Judged, now: datetime, objections: Sequence[Objection] = ()
+) -> Judgement:
+    """The judgement of the domain over all lanes of all its mailboxes, and by what was said of it outright."""
+    previous = _verdict(before.domain)
+    verdict = objected(judge_domain(lanes, now, previous=previous), objections, now, previous=previous, whole="domain")
     return _judgement(verdict, kind=Subject.DOMAIN, domain=domain)
 
 

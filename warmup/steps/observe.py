@@ -1,14 +1,15 @@
 """Where did it land? One look at a mailbox's folders for the messages that are awaited there.
 
 Gather: what is awaited, and the header fields of what came in since the last look. Decide: which of it is ours (the
-signed id holds, this mailbox is the expected recipient, From agrees) and which awaited messages are missing. Apply: the
-sightings and the cursor in one transaction a folder, and only then any `--engage` action.
+signed id holds, this mailbox is the expected recipient, From agrees), what its receiver said of its authentication, and
+which awaited messages are missing. Apply: reports on what this mailbox sent (steps/report), then the sightings and the
+cursor in one transaction a batch, and only then any `--engage` action.
 
 Folders are opened read-only; of foreign messages a handful of header fields is read and forgotten. A look that failed
 says nothing: what was awaited is awaited again, and becomes `unobserved` a day after its deadline.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,21 +19,28 @@ from warmup.ledger.cursors import Cursor
 from warmup.ledger.sightings import NewSighting, NextLook, Stage, Watch
 from warmup.mail import identity
 from warmup.mail.address import domain_of
+from warmup.mail.authres import read_auth_results
 from warmup.mail.header import Header, parse_header_block
 from warmup.policy.attention import next_look, second_look
+from warmup.policy.authentication import Method, Receiver, results_of
 from warmup.policy.fate import Placement
 from warmup.policy.mailbox import Mailbox, MailboxId, Protocol, SlotId
+from warmup.steps import report
 from warmup.steps.circle import Circle
 from warmup.steps.engage import engage
+from warmup.steps.report import Found
 from warmup.steps.trouble import door_opened, door_shut
 from warmup.wire.errors import WireError
-from warmup.wire.imap import ImapSession
+from warmup.wire.imap import FolderState, ImapSession
 from warmup.wire.imap_fetch import Header as FetchedHeader
 
 log = structlog.get_logger("observe")
 
-FIELDS = ("Message-ID", "From")
+FIELDS = ("Message-ID", "From", "Authentication-Results", *report.FIELDS)
 """What is read of any message, besides the identity header. Never a subject, never a body."""
+
+MOST_AT_FIRST = 2000
+"""How many of the last messages are read in a folder never looked into: ours are younger than that."""
 
 UNOBSERVED_AFTER = timedelta(hours=24)
 """How long after its deadline a message is still looked for where looking fails."""
@@ -81,14 +89,17 @@ async def _look_into(folder: Watched, mailbox: Mailbox, session: ImapSession, ci
     seen: list[SlotId] = []
     state = await session.examine(folder.name)
     known = await circle.ledger.sightings.cursor(mailbox.id, folder.name)
-    last_uid = known.last_uid if known and known.uidvalidity == state.uidvalidity else 0
+    last_uid = _begun(known, state)
     if state.exists and (state.uidnext is None or state.uidnext > last_uid + 1):
         header = circle.settings.identity.header
         async for batch in session.headers_after(last_uid, (*FIELDS, header) if header else FIELDS):
             # Asked after the fetch: what lies in the batch was claimed before it, and what is in flight is awaited too.
             awaited = {watch.message_id: watch for watch in await circle.ledger.sightings.awaited(mailbox.id)}
-            found = _ours(batch, folder, state.uidvalidity, mailbox, awaited, circle)
+            read = _read(batch, state, circle)
+            found = _ours(read, folder, mailbox, awaited, circle)
             found = await _in_promotions(found, session)
+            # Before the cursor passes them: a report is kept once however often it is read, but has to be read.
+            await report.bring_home(read, mailbox, session, circle)
             cursor = Cursor(folder=folder.name, uidvalidity=state.uidvalidity, last_uid=batch[-1].uid)
             now = circle.clock.now()
             new = await circle.ledger.sightings.record(mailbox.id, found, now=now, cursor=cursor)
@@ -97,18 +108,35 @@ async def _look_into(folder: Watched, mailbox: Mailbox, session: ImapSession, ci
     return seen
 
 
+def _begun(known: Cursor | None, state: FolderState) -> int:
+    """The last UID that need not be read."""
+    if known is None:
+        return max(0, state.uidnext - 1 - MOST_AT_FIRST)
+    return known.last_uid if known.uidvalidity == state.uidvalidity else 0
+
+
+def _read(batch: tuple[FetchedHeader, ...], state: FolderState, circle: Circle) -> list[Found]:
+    """A batch as far as it is read, and where it lies."""
+    name, now = circle.settings.identity.header or None, circle.clock.now()
+    return [
+        Found(
+            folder=state.name,
+            uidvalidity=state.uidvalidity,
+            uid=row.uid,
+            filed_at=min(now, circle.clock.from_server(row.internaldate)) if row.internaldate else None,
+            header=parse_header_block(row.header, identity_header=name),
+        )
+        for row in batch
+    ]
+
+
 def _ours(
-    batch: tuple[FetchedHeader, ...],
-    folder: Watched,
-    uidvalidity: int,
-    mailbox: Mailbox,
-    awaited: Mapping[str, Watch],
-    circle: Circle,
+    read: Sequence[Found], folder: Watched, mailbox: Mailbox, awaited: Mapping[str, Watch], circle: Circle
 ) -> list[NewSighting]:
-    """The awaited messages of ours in a batch, as sightings."""
+    """The awaited messages of ours among them, as sightings."""
     found = []
-    for row in batch:
-        header = parse_header_block(row.header, identity_header=circle.settings.identity.header or None)
+    for each in read:
+        header = each.header
         watch = believed(header, mailbox, awaited, circle.key)
         if watch is None or (watch.stage is Stage.SECOND and folder.placement is not Placement.SPAM):
             continue
@@ -123,11 +151,12 @@ def _ours(
                 stage=watch.stage,
                 placement=folder.placement,
                 folder=folder.name,
-                uidvalidity=uidvalidity,
-                uid=row.uid,
-                delivered_at=circle.clock.from_server(row.internaldate) if row.internaldate else None,
+                uidvalidity=each.uidvalidity,
+                uid=each.uid,
+                delivered_at=each.filed_at,
                 message_id=header.message_id if header.message_id != watch.message_id else None,
                 again=again,
+                vouched=_vouched(header, mailbox, circle) if watch.stage is Stage.FIRST else {},
             )
         )
     return found
@@ -147,6 +176,17 @@ def believed(header: Header, mailbox: Mailbox, awaited: Mapping[str, Watch], key
         if identity.believed(key, token, sender=watch.sender, recipient=mailbox.address) is not None:
             return watch
     return None
+
+
+def _vouched(header: Header, mailbox: Mailbox, circle: Circle) -> dict[Method, str]:
+    """What the mailbox's own provider said of the message's authentication."""
+    receiver = Receiver(
+        provider=mailbox.receiver,
+        domain=mailbox.domain,
+        imap_host=mailbox.imap.host,
+        registrable=circle.providers.registrable,
+    )
+    return results_of([read_auth_results(field) for field in header.auth_results], receiver)
 
 
 async def _in_promotions(found: list[NewSighting], session: ImapSession) -> list[NewSighting]:

@@ -49,7 +49,10 @@ async def plan_day(mailbox: Mailbox, on: date, circle: Circle) -> None:
         contacts=await circle.ledger.history.contacts(mailbox.id, since=on - REMEMBERED, until=on),
         inbound=await circle.ledger.history.load(since=on - REMEMBERED, until=on),
     )
-    by_id = {other.id: other for other in fleet if other.state is State.ACTIVE}
+    suppressed = await circle.ledger.standings.suppressed()
+    by_id = {
+        other.id: other for other in fleet if other.state is State.ACTIVE and other.address.lower() not in suppressed
+    }
     rng = circle.clock.rng(mailbox.id, on, "plan")
 
     plan = plan_for(
@@ -57,7 +60,9 @@ async def plan_day(mailbox: Mailbox, on: date, circle: Circle) -> None:
         on,
         1 + sum(1 for day in view.history if day.target > 0),
         allowance(view),
-        seeds=pool(Correspondent.of(seed) for seed in seeds_of(mailbox, fleet) if seed.may_receive),
+        seeds=pool(
+            Correspondent.of(seed) for seed in seeds_of(mailbox, fleet) if seed.may_receive and seed.id in by_id
+        ),
         past=past,
         unanswered=[_unanswered(each, by_id, mailbox) for each in answerable if each.slot.mailbox_id in by_id],
         listening=_listens(mailbox, on, fleet, circle),

@@ -2,8 +2,8 @@
 
 Nothing is claimed until there is a server to talk to, and the message is composed before the claim, so that nothing of
 ours can fail between the durable intent and MAIL FROM. The outcome is a row of its own, committed before the next
-claim on this connection. A unit that is cancelled in mid-flight leaves the attempt without an outcome; the next start
-takes it for uncertain, and it is never sent again.
+claim on this connection, and what follows from it is done at once (steps/aftermath). A unit that is cancelled in
+mid-flight leaves the attempt without an outcome; the next start takes it for uncertain, and it is never sent again.
 """
 
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from warmup.policy.attention import deadline, first_look
 from warmup.policy.mailbox import Mailbox, MailboxId, Protocol
 from warmup.policy.quota import Hindrance, Lapse, Wait
 from warmup.policy.retry import next_try
+from warmup.steps.aftermath import follow
 from warmup.steps.circle import Circle
 from warmup.steps.letter import letter
 from warmup.steps.own import read_own_traffic
@@ -27,9 +28,6 @@ from warmup.wire.errors import WireError
 from warmup.wire.smtp import Envelope, SmtpSession
 
 log = structlog.get_logger("send")
-
-LIMIT_REACHED = "5.4.5"
-"""FACTS.md: Google's and others' word for a daily limit that is used up; up to 24 hours without sending."""
 
 
 async def send(mailbox_id: MailboxId, circle: Circle) -> None:
@@ -56,20 +54,26 @@ async def _still_in_grace(due: tuple[Slot, ...], circle: Circle) -> tuple[Slot, 
 
 
 async def _hand_over_all(mailbox: Mailbox, due: tuple[Slot, ...], circle: Circle) -> None:
-    began = circle.clock.elapsed()
-    try:
-        async with circle.doors.smtp(mailbox) as session:
-            await door_opened(mailbox, Protocol.SMTP, circle)
-            for slot in due:
-                if not session.usable:
-                    break
-                await _hand_over(slot, mailbox, session, circle)
-    except WireError as error:
-        await door_shut(mailbox, Protocol.SMTP, error, circle)
+    began, host = circle.clock.elapsed(), mailbox.smtp.host
+    with circle.narrow.way(host, began) as is_open:
+        if not is_open:
+            return
+        try:
+            async with circle.doors.smtp(mailbox) as session:
+                await door_opened(mailbox, Protocol.SMTP, circle)
+                for slot in due:
+                    if not (session.usable and await _hand_over(slot, mailbox, session, circle)):
+                        break
+                if circle.narrow.is_narrow(host, circle.clock.elapsed()):
+                    # Kept warm, it would be a second connection beside the next mailbox's.
+                    await session.close()
+        except WireError as error:
+            await door_shut(mailbox, Protocol.SMTP, error, circle)
     circle.process.smtp_session.observe(circle.clock.elapsed() - began)
 
 
-async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle: Circle) -> None:
+async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle: Circle) -> bool:
+    """Hand one slot over if it may go; False where nothing more should be said on this connection."""
     recipient = await circle.mailbox(slot.recipient_id)
     content = await spelled(slot, mailbox, recipient, circle)
 
@@ -78,10 +82,12 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
             envelope = Envelope(sender=mailbox.address, recipient=recipient.address, content=content)
             answer = await session.submit(envelope)
             await _record(claimed, mailbox, answer, circle)
+            return await follow(answer, claimed.slot, mailbox, recipient, circle)
         case Wait(until=until, reason=reason):
             log.debug("waits", slot=slot.id, mailbox=mailbox.id, reason=reason.value, until=until)
         case Lapse(reason=reason):
             log.info("lapsed", slot=slot.id, mailbox=mailbox.id, reason=reason.value)
+    return True
 
 
 async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
@@ -95,10 +101,6 @@ async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Ci
         look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
         deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
     )
-    if isinstance(answer, Refused) and answer.reply.status == LIMIT_REACHED:
-        until = now + timedelta(hours=24)
-        await circle.ledger.attempts.hold_account(slot.account_id, until=until, reason=str(answer.reply), now=now)
-        log.warning("limit reached", mailbox=mailbox.id, until=until.isoformat())
     circle.process.slot_lag.observe(max(0.0, (now - slot.due_at).total_seconds()))
     log.info(
         "attempt",

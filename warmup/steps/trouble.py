@@ -1,14 +1,15 @@
 """What a door that stays shut means: leave it alone for a while, and say so where a person looks.
 
-A refused login is left alone for an hour at least: servers lock accounts that try again and again. The problem stands
-on the mailbox until the same door opens.
+A refused login is left alone for an hour, and after the second refusal until its operator acts (policy/login): servers
+lock accounts that try again and again. The problem stands on the mailbox until the same door opens.
 """
 
 import structlog
 
+from warmup.policy.login import is_spent
 from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.steps.circle import Circle
-from warmup.wire.errors import CredentialsRefused, WireError
+from warmup.wire.errors import CredentialsRefused, LoginHeld, Unavailable, WireError
 from warmup.wire.hints import hint_for
 
 log = structlog.get_logger("doors")
@@ -23,12 +24,34 @@ async def door_opened(mailbox: Mailbox, protocol: Protocol, circle: Circle) -> N
 
 async def door_shut(mailbox: Mailbox, protocol: Protocol, error: WireError, circle: Circle) -> None:
     """Keep away from it, doubling; note the problem with its fix."""
-    refused = isinstance(error, CredentialsRefused)
-    wait = circle.backoff.failed(mailbox.id, protocol, circle.clock.elapsed(), refused=refused)
-    if refused:
-        circle.process.login_failures.labels(mailbox.address, protocol.value).inc()
     endpoint = mailbox.smtp if protocol is Protocol.SMTP else mailbox.imap
     hint = hint_for(error, endpoint, username=mailbox.username)
+    if isinstance(error, LoginHeld):
+        # It was said when it was given up, and stands on the mailbox.
+        circle.backoff.held(mailbox.id, protocol, circle.clock.elapsed())
+        return
+    if isinstance(error, CredentialsRefused):
+        await login_refused(mailbox, protocol, str(error), hint, circle)
+        return
+    is_busy, elapsed = isinstance(error, Unavailable), circle.clock.elapsed()
+    chance = circle.clock.rng("backoff", mailbox.id, protocol.value, elapsed).random()
+    wait = circle.backoff.failed(mailbox.id, protocol, elapsed, busy=is_busy, chance=chance)
+    if is_busy and protocol is Protocol.SMTP:
+        circle.narrow.spare(endpoint.host, elapsed)
     problem = f"{protocol.value}: {error}" + (f"; {hint}" if hint else "")
     await circle.ledger.mailboxes.note_problem(mailbox.id, problem, now=circle.clock.now())
     log.warning("door shut", mailbox=mailbox.id, protocol=protocol.value, error=str(error), wait_seconds=round(wait))
+
+
+async def login_refused(mailbox: Mailbox, protocol: Protocol, said: str, hint: str, circle: Circle) -> None:
+    """Note a refused login that the ledger knows of already; raise an alert where it was the last."""
+    wait = circle.backoff.failed(mailbox.id, protocol, circle.clock.elapsed(), refused=True)
+    circle.process.login_failures.labels(mailbox.address, protocol.value).inc()
+    spent = is_spent(await circle.ledger.logins.refusals(mailbox.id), protocol)
+    given_up = f"not tried again until `warmup mailbox check {mailbox.address}` logs in" if spent else ""
+    problem = f"{protocol.value}: {'; '.join(part for part in (said, given_up, hint) if part)}"
+    await circle.ledger.mailboxes.note_problem(mailbox.id, problem, now=circle.clock.now())
+    if spent:
+        log.error("login given up", mailbox=mailbox.id, protocol=protocol.value, error=said)
+    else:
+        log.warning("login refused", mailbox=mailbox.id, protocol=protocol.value, error=said, wait_seconds=round(wait))

@@ -28,6 +28,8 @@ async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
     kin = [other for other in fleet if other.domain == mailbox.domain and other.role.sends]
     volumes = await domain_volumes(kin, on, circle)
     seeds = seeds_of(mailbox, fleet)
+    suppressed = await circle.ledger.standings.suppressed()
+    open_to = Counter(seed.receiver for seed in seeds if seed.may_receive and seed.address.lower() not in suppressed)
     weights = Counter(seed.receiver for seed in seeds)
     rank = [other.id for other in sorted(kin, key=lambda other: (other.enrolled_at, other.id))].index(mailbox.id)
     lanes = tuple(
@@ -36,7 +38,7 @@ async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
             weight=float(weight),
             verdict=verdict_of(judged.lanes.get(provider)),
             history=lane_history(history, provider),
-            seeds=sum(1 for seed in seeds if seed.receiver == provider and seed.may_receive) * SEED_DAILY,
+            seeds=open_to[provider] * SEED_DAILY,
             domain=DomainView(volumes=tuple(sorted(volumes[provider].items())), mailboxes=len(kin), rank=rank),
         )
         for provider, weight in sorted(weights.items())

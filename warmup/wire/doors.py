@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from warmup.policy.mailbox import Endpoint, Mailbox, MailboxId, Protocol
-from warmup.wire.errors import Unreachable, WireError
+from warmup.wire.errors import CredentialsRefused, Unreachable, WireError
 from warmup.wire.imap import ImapSession, open_imap
 from warmup.wire.login import Login
 from warmup.wire.network import Network
 from warmup.wire.smtp import SmtpSession, open_smtp
 
 UnsealLogin = Callable[[Mailbox, Protocol], Awaitable[Login]]
+LoginNews = Callable[[Mailbox, Protocol], Awaitable[None]]
 
 _Session = TypeVar("_Session", SmtpSession, ImapSession)
 
@@ -36,7 +37,8 @@ class _Door(Generic[_Session]):
 class Doors:
     """Opens, lends and keeps sessions. `unseal` gives the login of a mailbox for a protocol.
 
-    A session is lent for `session_seconds` at most: a server that drips its answers takes no more of our time.
+    `taken` and `refused` are told what a server made of a login, before anybody else may try it. A session is lent for
+    `session_seconds` at most: a server that drips its answers takes no more of our time.
     """
 
     def __init__(
@@ -45,12 +47,16 @@ class Doors:
         network: Network,
         unseal: UnsealLogin,
         session_seconds: float = 300.0,
+        taken: LoginNews | None = None,
+        refused: LoginNews | None = None,
         keep_seconds: float = 30.0,
         stale_seconds: float = 5.0,
     ) -> None:
         self.network = network
         self._unseal = unseal
         self._session_seconds = session_seconds
+        self._taken = taken
+        self._refused = refused
         self._keep_seconds = keep_seconds
         self._stale_seconds = stale_seconds
         self._smtp: dict[MailboxId, _Door[SmtpSession]] = {}
@@ -64,7 +70,8 @@ class Doors:
 
         async def opened() -> SmtpSession:
             login = await self._unseal(mailbox, Protocol.SMTP)
-            return await open_smtp(mailbox.smtp, login, helo=mailbox.domain, network=self.network)
+            opening = open_smtp(mailbox.smtp, login, helo=mailbox.domain, network=self.network)
+            return await self._logged_in(mailbox, Protocol.SMTP, opening)
 
         door = self._smtp.setdefault(mailbox.id, _Door[SmtpSession]())
         async with self._lent(door, (mailbox.smtp, mailbox.username), opened, SmtpSession.refresh) as session:
@@ -76,7 +83,7 @@ class Doors:
 
         async def opened() -> ImapSession:
             login = await self._unseal(mailbox, Protocol.IMAP)
-            return await open_imap(mailbox.imap, login, network=self.network)
+            return await self._logged_in(mailbox, Protocol.IMAP, open_imap(mailbox.imap, login, network=self.network))
 
         door = self._imap.setdefault(mailbox.id, _Door[ImapSession]())
         async with self._lent(door, (mailbox.imap, mailbox.username), opened, ImapSession.noop) as session:
@@ -96,6 +103,22 @@ class Doors:
             *(self._shut(door) for door in self._smtp.values()), *(self._shut(door) for door in self._imap.values())
         )
         await asyncio.gather(*self._farewells)
+
+    async def _logged_in(self, mailbox: Mailbox, protocol: Protocol, opening: Awaitable[_Session]) -> _Session:
+        """The session, with the news of its login told while nobody else can try the same door."""
+        try:
+            session = await opening
+        except CredentialsRefused:
+            if self._refused is not None:
+                await self._refused(mailbox, protocol)
+            raise
+        try:
+            if self._taken is not None:
+                await self._taken(mailbox, protocol)
+        except BaseException:
+            session.abort()
+            raise
+        return session
 
     @asynccontextmanager
     async def _lent(

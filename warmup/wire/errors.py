@@ -6,6 +6,7 @@
     │   └── Unavailable      the server was there and said: not now
     ├── Untrusted            no TLS, a certificate that does not hold, words that came before TLS
     ├── CredentialsRefused   the server does not take this login
+    │   └── LoginHeld        it did not take it before, and is not asked again
     └── ProtocolError        an answer outside the protocol
         ├── CommandRefused   the server said no to one command; the connection is sound
         └── TooLarge         more bytes than anybody needs
@@ -49,6 +50,10 @@ class Untrusted(WireError):
 
 class CredentialsRefused(WireError):
     """The server refused the login. Trying the same again may lock the account."""
+
+
+class LoginHeld(CredentialsRefused):
+    """The server refused this login before; nothing was tried, until its operator acts."""
 
 
 class ProtocolError(WireError):

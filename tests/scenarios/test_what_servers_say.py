@@ -1,0 +1,413 @@
+"""What servers say, and what the program does then: against the sandbox's real doors, in this process.
+
+anna@one.test sends; bert@two.test and carl@three.test receive, at providers that put everything into the inbox.
+"""
+
+import asyncio
+import imaplib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from warmup.cli.assembly import assembled
+from warmup.clock import HoldingClock
+from warmup.config import Settings
+from warmup.config.settings import LedgerSettings, NetworkSettings, VaultSettings
+from warmup.ledger import schema
+from warmup.ledger.enrolled import NewMailbox
+from warmup.ledger.mailboxes import Credential
+from warmup.ledger.slots import Slot
+from warmup.mail.answer import Reply
+from warmup.metrics import exposition
+from warmup.policy.mailbox import Endpoint, MailboxId, Protocol, Role, Security
+from warmup.policy.standing import Standing
+from warmup.sandbox import Fault, FaultKind, Sandbox, SandboxAccount, SandboxProvider
+from warmup.steps.circle import Circle
+from warmup.steps.fleet import figures
+from warmup.steps.judge import judge
+from warmup.steps.observe import observe
+from warmup.steps.plan import plan_today
+from warmup.steps.send import send
+from warmup.vault import Vault, create_key_file
+from warmup.world import Receiver, World
+
+# A Monday, an hour before the window opens.
+START = datetime(2026, 1, 5, 7, tzinfo=UTC)
+ANNA, AMOS, BERT, CARL = "anna@one.test", "amos@one.test", "bert@two.test", "carl@three.test"
+GONE = Reply(code=550, status="5.1.1", text="The email account that you tried to reach does not exist")
+
+
+def friendly(name: str) -> Receiver:
+    return Receiver(
+        name=name,
+        base_spam=1e-12,
+        quiet_volume=1000.0,
+        tolerance=10.0,
+        pressure=0.0,
+        distrust=0.0,
+        trust=0.5,
+        trust_gain=0.01,
+        trust_loss=0.01,
+        memory_days=5.0,
+        defer_at=1000.0,
+        missing=0.0,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """The mail world, the clock, and who is enrolled."""
+
+    sandbox: Sandbox
+    clock: HoldingClock
+    settings: Settings
+    ids: dict[str, MailboxId] = field(default_factory=dict)
+
+    def circle(self) -> AbstractAsyncContextManager[Circle]:
+        """The program, started: what it did not write down it does not know."""
+        return assembled(self.settings, {}, clock=self.clock)
+
+    async def enrol(self, circle: Circle, address: str, role: Role, *, password: str | None = None) -> MailboxId:
+        """Enrol one; its id."""
+        doors, vault = self.sandbox.doors(address), Vault.open(self.settings.vault.key_file, {})
+        domain = address.partition("@")[2]
+        new = NewMailbox(
+            address=address,
+            name=address.partition("@")[0].title(),
+            provider="custom",
+            receiver=domain,
+            role=role,
+            ramp="standard",
+            daily_limit=100,
+            smtp=Endpoint(host=doors.host, port=doors.smtp_port, security=Security.STARTTLS),
+            imap=Endpoint(host=doors.host, port=doors.imaps_port, security=Security.TLS),
+            username=doors.username,
+            junk_folder="Junk",
+            trash_folder="Trash",
+            enrolled_at=self.clock.now(),
+            verified_at=self.clock.now(),
+        )
+        secrets = {Protocol.SMTP: password or doors.password, Protocol.IMAP: doors.password}
+        credentials = [
+            Credential(
+                protocol=each,
+                host=doors.host,
+                sealed=vault.seal(secret, mailbox=address, protocol=each.value, host=doors.host),
+            )
+            for each, secret in secrets.items()
+        ]
+        self.ids[address] = (await circle.ledger.mailboxes.add(new, credentials)).id
+        return self.ids[address]
+
+    async def found(self, circle: Circle) -> None:
+        """Enrol anna, bert and carl."""
+        await self.enrol(circle, ANNA, Role.SENDER)
+        await self.enrol(circle, BERT, Role.SEED)
+        await self.enrol(circle, CARL, Role.SEED)
+
+    async def due(self, circle: Circle, address: str = ANNA) -> list[Slot]:
+        """The mailbox's slots that wait, earliest first."""
+        return list(await circle.ledger.slots.due_of(self.ids[address], self.clock.now() + timedelta(days=1)))
+
+    async def send_next(self, circle: Circle, address: str = ANNA) -> Slot:
+        """Send the mailbox's next slot when it is due."""
+        slot, at = (await self.due(circle, address))[0], await circle.ledger.slots.next_due()
+        assert at is not None
+        self.clock.raise_to(at)
+        await send(self.ids[address], circle)
+        return slot
+
+    async def send_to(self, circle: Circle, recipient: str, fault: FaultKind, reply: Reply = GONE) -> Slot:
+        """Send the next slots up to the first to `recipient`, whose message meets the fault."""
+        self.sandbox.inject(Fault(kind=fault, recipient=recipient, reply=reply))
+        while True:
+            slot = await self.send_next(circle)
+            if slot.recipient_id == self.ids[recipient]:
+                return slot
+
+    async def whole_day(self, circle: Circle, address: str = ANNA) -> None:
+        """Plan the date, send all of it, look everywhere at its end, and let the next date come."""
+        await plan_today(self.ids[address], circle)
+        while await self.due(circle, address):
+            await self.send_next(circle, address)
+        midnight = self.clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        self.clock.raise_to(midnight - timedelta(minutes=1))
+        for mailbox in self.ids.values():
+            await observe(mailbox, circle)
+        self.clock.raise_to(midnight + timedelta(hours=7))
+
+    async def put(self, address: str, message: str) -> None:
+        """Let a message lie in the mailbox's inbox, whoever wrote it."""
+        doors = self.sandbox.doors(address)
+
+        def append() -> None:
+            tls = ssl.create_default_context(cafile=str(self.sandbox.ca_file))
+            with imaplib.IMAP4_SSL(doors.host, doors.imaps_port, ssl_context=tls, timeout=10) as client:
+                client.login(doors.username, doors.password)
+                said, _ = client.append("INBOX", "", "", message.replace("\n", "\r\n").encode())
+                assert said == "OK"
+
+        await asyncio.to_thread(append)
+
+    async def said(self, circle: Circle) -> str:
+        """The daemon's exposition."""
+        return exposition(await figures(circle), circle.process).decode()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    clock = HoldingClock(start=START, seed="what servers say")
+    people = {"one": (ANNA, AMOS), "two": (BERT,), "three": (CARL,)}
+    providers = [
+        SandboxProvider(
+            name=name,
+            domain=f"{name}.test",
+            receiver=name,
+            accounts=tuple(SandboxAccount(address=each, password=f"pass of {each}") for each in addresses),
+            authserv_id="mx.two.test" if name == "two" else None,
+            vouches="spf=pass smtp.mailfrom=one.test; dkim=fail header.d=one.test; dmarc=pass",
+        )
+        for name, addresses in people.items()
+    ]
+    world = World(name="friendly", about="all arrives", receivers=tuple(friendly(name) for name in people))
+    async with Sandbox(world, seed="say", clock=clock, providers=providers, folder=tmp_path) as sandbox:
+        settings = Settings(
+            ledger=LedgerSettings(url=f"sqlite:///{tmp_path / 'warmup.db'}"),
+            vault=VaultSettings(key_file=tmp_path / "warmup.key"),
+            network=NetworkSettings(ca_file=sandbox.ca_file),
+        )
+        create_key_file(settings.vault.key_file)
+        schema.upgrade(settings.ledger.url)
+        yield Stage(sandbox=sandbox, clock=clock, settings=settings)
+
+
+async def test_a_bounce_comes_home_once_suppresses_the_address_and_is_not_missing_too(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await plan_today(stage.ids[ANNA], circle)
+        slot = await stage.send_to(circle, BERT, FaultKind.BOUNCE)
+        stage.clock.raise_to(stage.clock.now() + timedelta(hours=1))
+        assert stage.ids[ANNA] in await circle.ledger.sightings.due(stage.clock.now())
+        await observe(stage.ids[ANNA], circle)
+        assert await circle.ledger.standings.suppressed() == {BERT}
+        assert 'warmup_bounces_total{cause="recipient_unknown",provider="two.test"} 1.0' in await stage.said(circle)
+
+        # Whatever waits for bert lapses, and no other day is planned to him; carl is written to as before.
+        await stage.whole_day(circle)
+        await stage.whole_day(circle)
+        rows = [row async for row in circle.ledger.export.messages()]
+        assert {row["outcome"] for row in rows if row["recipient"] == BERT and row["slot"] > slot.id} <= {"lapsed"}
+        assert {row["recipient"] for row in rows if row["date"] == "2026-01-06"} == {CARL}
+        (bounced,) = [row for row in rows if row["slot"] == slot.id]
+        assert bounced["placement"] == "missing"
+        known = await circle.ledger.evidence.of(stage.ids[ANNA], since=START)
+        assert slot.id not in {finding.slot_id for finding in known.findings}
+        assert [heard.slot_id for heard in known.heard] == [slot.id]
+        fleet = {one.mailbox.address: one for one in await circle.ledger.status.fleet(now=stage.clock.now())}
+        assert "5.1.1" in str(fleet[BERT].suppressed)
+
+    async with stage.circle() as circle:
+        await observe(stage.ids[ANNA], circle)
+        assert 'warmup_bounces_total{cause="recipient_unknown",provider="two.test"} 1.0' in await stage.said(circle)
+
+
+REPORT = """Return-Path: <>
+From: MAILER-DAEMON@one.test
+To: {to}
+Subject: Undelivered Mail Returned to Sender
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; one.test
+
+Final-Recipient: rfc822; bert@two.test
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 The email account that you tried to reach does not exist
+
+--b
+Content-Type: message/rfc822
+
+From: anna@one.test
+Message-ID: {message_id}
+
+--b--
+"""
+
+
+@pytest.mark.parametrize("forgery", ["never signed", "another's"])
+async def test_a_report_about_what_this_mailbox_never_sent_is_dropped(stage: Stage, forgery: str) -> None:
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await stage.enrol(circle, AMOS, Role.SENDER)
+        await plan_today(stage.ids[ANNA], circle)
+        slot = await stage.send_next(circle)
+        stranger, message_id = AMOS, slot.message_id
+        if forgery == "never signed":
+            stranger, message_id = ANNA, f"<{'a' * 32}@one.test>"
+        await stage.put(stranger, REPORT.format(to=stranger, message_id=message_id))
+        stage.clock.raise_to(stage.clock.now() + timedelta(minutes=5))
+        await observe(stage.ids[stranger], circle)
+        assert await circle.ledger.standings.suppressed() == frozenset()
+        assert (await circle.ledger.evidence.of_domain("one.test", since=START)).heard == ()
+
+
+async def test_what_was_seen_to_arrive_is_not_undone_by_a_report(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await plan_today(stage.ids[ANNA], circle)
+        slot = await stage.send_next(circle)
+        stage.clock.raise_to(stage.clock.now() + timedelta(hours=1))
+        await observe(slot.recipient_id, circle)
+        await stage.put(ANNA, REPORT.format(to=ANNA, message_id=slot.message_id))
+        await observe(stage.ids[ANNA], circle)
+        assert await circle.ledger.standings.suppressed() == frozenset()
+        known = await circle.ledger.evidence.of(stage.ids[ANNA], since=START)
+        assert (len(known.findings), known.heard) == (1, ())
+
+
+async def test_a_complaint_counts_against_the_lane(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await plan_today(stage.ids[ANNA], circle)
+        await stage.send_to(circle, BERT, FaultKind.COMPLAIN)
+        stage.clock.raise_to(stage.clock.now() + timedelta(hours=2))
+        await observe(stage.ids[ANNA], circle)
+        await judge(stage.ids[ANNA], circle)
+        said = await stage.said(circle)
+        assert f'warmup_complaints_total{{mailbox="{ANNA}",provider="two.test"}} 1.0' in said
+        lane = (await circle.ledger.standings.of(stage.ids[ANNA])).lanes["two.test"]
+        assert lane.standing is not Standing.SOUND
+
+
+async def test_an_answer_by_a_person_is_counted_and_its_message_not_answered_again(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await plan_today(stage.ids[ANNA], circle)
+        slot = await stage.send_next(circle)
+        stage.clock.raise_to(stage.clock.now() + timedelta(hours=1))
+        await observe(slot.recipient_id, circle)
+        until = stage.clock.now() + timedelta(days=1)
+        assert len(await circle.ledger.history.answerable(slot.recipient_id, since=START, until=until)) == 1
+        answer = f"From: {BERT}\nTo: {ANNA}\nMessage-ID: <1@two.test>\nIn-Reply-To: {slot.message_id}\n\nThank you!\n"
+        await stage.put(ANNA, answer)
+        await observe(stage.ids[ANNA], circle)
+        assert await circle.ledger.history.answerable(slot.recipient_id, since=START, until=until) == ()
+        assert f'warmup_replies_total{{mailbox="{ANNA}"}} 1.0' in await stage.said(circle)
+
+
+async def test_a_used_up_limit_holds_the_whole_account_for_a_day(stage: Stage) -> None:
+    over = Reply(code=550, status="5.4.5", text="Daily user sending limit exceeded")
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await plan_today(stage.ids[ANNA], circle)
+        await stage.send_to(circle, BERT, FaultKind.REFUSE, over)
+        tried, at = len(stage.sandbox.record.receipts), stage.clock.now()
+    async with stage.circle() as circle:
+        await stage.whole_day(circle)
+        assert len(stage.sandbox.record.receipts) == tried
+        await stage.whole_day(circle)
+        (first, *_) = stage.sandbox.record.receipts[tried:]
+        assert first.at >= at + timedelta(hours=24)
+
+
+async def test_a_rate_holds_its_lane_alone_and_twice_as_long_the_second_time(stage: Stage) -> None:
+    slow_down = Reply(code=421, status="4.7.28", text="Our system has detected an unusual rate of mail")
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await plan_today(stage.ids[ANNA], circle)
+        slot = await stage.send_to(circle, BERT, FaultKind.REFUSE, slow_down)
+        held = circle.ledger.attempts.held_before
+        first = await held(slot.account_id, "two.test")
+        assert first is not None
+        assert first >= timedelta(minutes=15)
+        assert await held(slot.account_id, "three.test") is None
+        assert circle.narrow.is_narrow("127.0.0.1", stage.clock.elapsed())
+        stage.sandbox.inject(Fault(kind=FaultKind.REFUSE, recipient=BERT, reply=slow_down))
+        await stage.whole_day(circle)
+        await stage.whole_day(circle)
+        rows = [row async for row in circle.ledger.export.messages() if row["attempts"]]
+        assert {row["outcome"] for row in rows if row["recipient"] == CARL} == {"accepted"}
+        refused = [receipt for receipt in stage.sandbox.record.receipts if receipt.code == 421]
+        assert [receipt.recipient for receipt in refused] == [BERT, BERT]
+        assert refused[1].at >= refused[0].at + first
+
+
+async def test_a_word_against_the_domain_brakes_every_mailbox_of_it(stage: Stage) -> None:
+    unauthenticated = Reply(code=550, status="5.7.26", text="This mail is unauthenticated")
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await stage.enrol(circle, AMOS, Role.SENDER)
+        await plan_today(stage.ids[ANNA], circle)
+        await stage.send_to(circle, BERT, FaultKind.REFUSE, unauthenticated)
+        await judge(stage.ids[ANNA], circle)
+        judged = await circle.ledger.standings.of(stage.ids[AMOS])
+        assert judged.domain is not None
+        assert judged.domain.standing is Standing.SLOWED
+        assert "5.7.26" in judged.domain.reason
+        stage.clock.raise_to(stage.clock.now() + timedelta(days=3))
+        await judge(stage.ids[ANNA], circle)
+        judged = await circle.ledger.standings.of(stage.ids[AMOS])
+        assert judged.domain is not None
+        assert not judged.domain.standing.is_braked
+
+
+async def test_a_refused_login_is_tried_twice_and_not_again_after_a_restart(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        await stage.enrol(circle, ANNA, Role.SENDER, password="wrong")
+        await stage.enrol(circle, BERT, Role.SEED)
+        await plan_today(stage.ids[ANNA], circle)
+        await stage.send_next(circle)
+    for _ in range(4):
+        # Every start forgets how long it meant to wait.
+        async with stage.circle() as circle:
+            await stage.send_next(circle)
+            mailbox = await circle.mailbox(stage.ids[ANNA])
+            assert stage.sandbox.record.refused_logins[ANNA] <= 2
+    assert stage.sandbox.record.refused_logins[ANNA] == 2
+    assert mailbox.problem is not None
+    assert f"until `warmup mailbox check {ANNA}`" in mailbox.problem
+    async with stage.circle() as circle:
+        assert 'warmup_login_failures_total{mailbox="anna@one.test"' not in await stage.said(circle)
+        doors, vault = stage.sandbox.doors(ANNA), Vault.open(stage.settings.vault.key_file, {})
+        sealed = vault.seal(doors.password, mailbox=ANNA, protocol="smtp", host=doors.host)
+        right = Credential(protocol=Protocol.SMTP, host=doors.host, sealed=sealed)
+        await circle.ledger.mailboxes.set_credentials(stage.ids[ANNA], [right])
+        await stage.send_next(circle)
+        assert len(stage.sandbox.record.received) == 1
+        assert (await circle.mailbox(stage.ids[ANNA])).problem is None
+
+
+async def test_two_units_that_knock_at_once_do_not_try_a_third_time(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        await stage.enrol(circle, ANNA, Role.SENDER, password="wrong")
+        await stage.enrol(circle, BERT, Role.SEED)
+        await plan_today(stage.ids[ANNA], circle)
+        stage.clock.raise_to((await stage.due(circle))[0].due_at)
+        await asyncio.gather(*(send(stage.ids[ANNA], circle) for _ in range(5)))
+        assert stage.sandbox.record.refused_logins[ANNA] == 2
+
+
+async def test_what_the_receiver_says_of_authentication_holds_the_lane_and_is_shown(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        for _ in range(5):
+            await stage.whole_day(circle)
+        await judge(stage.ids[ANNA], circle)
+        lanes = (await circle.ledger.standings.of(stage.ids[ANNA])).lanes
+        assert lanes["three.test"].standing is Standing.SOUND
+        assert lanes["two.test"].standing is Standing.WATCHED
+        assert lanes["two.test"].reason.startswith("DKIM fails at two.test (8 of the last 8)")
+        said = await stage.said(circle)
+        for method, share in (("spf", 1.0), ("dkim", 0.0), ("dmarc", 1.0)):
+            labels = f'mailbox="{ANNA}",method="{method}",provider="two.test"'
+            assert f"warmup_authentication_ratio{{{labels}}} {share}" in said
+        assert 'provider="three.test"' not in said.split("# TYPE warmup_authentication_ratio gauge")[1]

@@ -1,0 +1,1 @@
+"""What servers' words mean, as data: TOML files that policy/blame reads, standards and habits apart."""

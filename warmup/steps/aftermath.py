@@ -1,0 +1,66 @@
+"""What follows from a server's answer to a message, at once: a hold, a suppression, a login given up, a spared server.
+
+What it says about reputation is not decided here: the judge reads it from the outcome.
+"""
+
+from datetime import datetime
+
+import structlog
+
+from warmup.ledger.attempts import NewHold
+from warmup.ledger.slots import Slot
+from warmup.mail.answer import Answer, Deferred, Refused, Reply
+from warmup.policy.blame import Blame, Cause, Permanence, blame
+from warmup.policy.consequence import Reach, pause, reach, wants_one_connection
+from warmup.policy.mailbox import Mailbox, Protocol
+from warmup.steps.circle import Circle
+from warmup.steps.trouble import login_refused
+
+log = structlog.get_logger("send")
+
+
+async def follow(answer: Answer, slot: Slot, mailbox: Mailbox, recipient: Mailbox, circle: Circle) -> bool:
+    """Do what the answer asks for; False where nothing more should be said on this connection."""
+    reply = answer.reply if isinstance(answer, Deferred | Refused) else None
+    if reply is None:
+        return True
+    found, now = blame(reply), circle.clock.now()
+    if found.cause is Cause.CREDENTIALS:
+        await circle.ledger.logins.refused(mailbox.id, Protocol.SMTP, now=now)
+        await login_refused(mailbox, Protocol.SMTP, str(reply), found.advice, circle)
+        return False
+    if found.hard and found.permanence is Permanence.PERMANENT:
+        await _suppress(recipient, reply, circle)
+    hold = await hold_of(reply, found, slot, since=now, circle=circle)
+    if hold is not None:
+        await circle.ledger.attempts.hold(slot.account_id, hold, now=now)
+        log.warning(
+            "held",
+            mailbox=mailbox.id,
+            lane=hold.provider or None,
+            until=hold.until.isoformat(),
+            cause=found.cause.value,
+            code=reply.code,
+            status=reply.status,
+        )
+    if wants_one_connection(reply, found):
+        circle.narrow.spare(mailbox.smtp.host, circle.clock.elapsed())
+    return True
+
+
+async def hold_of(reply: Reply, found: Blame, slot: Slot, *, since: datetime, circle: Circle) -> NewHold | None:
+    """The hold that follows from a reply said at `since`, by SMTP or in a report; None: nobody is held."""
+    held = reach(reply, found)
+    if held is None:
+        return None
+    provider = "" if held is Reach.ACCOUNT else slot.provider
+    before = await circle.ledger.attempts.held_before(slot.account_id, provider)
+
+    wait = pause(found, before=before, rng=circle.clock.rng("hold", slot.id, since.isoformat()))
+
+    return NewHold(until=since + wait, reason=str(reply), provider=provider)
+
+
+async def _suppress(recipient: Mailbox, reply: Reply, circle: Circle) -> None:
+    if await circle.ledger.standings.suppress(recipient.address, str(reply), now=circle.clock.now()):
+        log.warning("suppressed", mailbox=recipient.id, code=reply.code, status=reply.status)
