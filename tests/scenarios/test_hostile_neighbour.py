@@ -246,7 +246,7 @@ class serving:  # noqa: N801 (used as a function is)
 
 USUAL = {
     b"CAPABILITY": b"* CAPABILITY IMAP4rev1\r\nTAG OK done\r\n",
-    b"EXAMINE": b"* 9 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9999] x\r\nTAG OK [READ-ONLY] done\r\n",
+    b"EXAMINE": b"* 9 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 300] x\r\nTAG OK [READ-ONLY] done\r\n",
     b"SEARCH": b"* SEARCH\r\nTAG OK done\r\n",
 }
 
