@@ -136,11 +136,12 @@ class House:
         assert done.returncode == 0, f"warmup {' '.join(arguments[:3])} ended with {done.returncode}: {done.stderr}"
         return done.stdout
 
-    def ended(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def ended(self, *arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         """The verb, come to its end."""
         return subprocess.run(
             [WARMUP, *arguments],
-            env=self._environ,
+            env={**self._environ, **environ},
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=PATIENCE,

@@ -14,7 +14,8 @@ from warmup.config.example import toml_value
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show what is in force, and check it.")
 
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+# To the last @: a password that was not percent-encoded as it should be is one all the same.
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):.*@", re.DOTALL)
 
 
 @app.command()

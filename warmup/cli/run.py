@@ -13,6 +13,7 @@ import typer
 from warmup.cli.assembly import assembled
 from warmup.cli.faults import Exit, Fault
 from warmup.cli.invocation import invocation
+from warmup.cli.token import token_of
 from warmup.clock import WallClock
 from warmup.config import ConfigError, Settings, load
 from warmup.daemon import Daemon
@@ -93,7 +94,7 @@ async def _doors_open(daemon: Daemon, circle: Circle) -> AsyncIterator[None]:
     """Serve metrics and health; the address stands in `<ledger>.http` while it is served."""
     http = circle.settings.http
     host, _ = split_listen(http.listen)
-    token = http.token_file.read_text(encoding="utf-8").strip() if http.token_file else None
+    token = token_of(http.token_file)
 
     async def shown() -> bytes:
         return exposition(await figures(circle), circle.process)
