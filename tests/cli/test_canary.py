@@ -67,7 +67,7 @@ def enrol_all(house: House, server: Parrot, kept: Left) -> None:
         address = ADDRESSES[number]
         for stage, code in (("auth", 77), ("garbage", 69), ("imap-no", 77), ("imap-bye", 69), ("", 0)):
             # Both refusals of a kind for each would take minutes; each kind is met by half of the canaries.
-            if stage in ("auth", "imap-bye") and number % 2 or stage in ("garbage", "imap-no") and not number % 2:
+            if (stage in ("auth", "imap-bye") and number % 2) or (stage in ("garbage", "imap-no") and not number % 2):
                 continue
             server.stages[address] = stage
             name = f"add {address} {stage}"
@@ -145,8 +145,8 @@ def call_everything(house: House, kept: Left) -> None:
         call(house, kept, name, "mailbox", "set", ADDRESSES[number], *source(house, number), number=number)
     # Without the CA no server is believed, and nobody gets a password.
     refused = ["mailbox", "check", ADDRESSES[0]]
-    call(house, kept, f"refused tls", *refused, WARMUP__NETWORK__CA_FILE="")
-    assert kept.codes[f"refused tls"] == 69
+    call(house, kept, "refused tls", *refused, WARMUP__NETWORK__CA_FILE="")
+    assert kept.codes["refused tls"] == 69
 
 
 def let_it_run(house: House, server: Parrot, kept: Left) -> None:
