@@ -9,7 +9,6 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.canaries import CANARIES, found
+from tests.cli.chain import Chain, chained
 from tests.cli.parrot import Parrot, parrot
 from tests.scenarios.house import House, until
 
-SPEED = 2000.0
-ADDRESSES = [f"c{number:02d}@canary.test" for number in range(len(CANARIES))]
+SPEED = 1000.0
+# A domain of its own for each: the mailboxes of one share its day, which is a handful of messages.
+ADDRESSES = [f"c@d{number:02d}.test" for number in range(len(CANARIES))]
 SMTP_STAGES = ["auth", "garbage", "mail", "rcpt", "data", "dot"]
 IMAP_STAGES = ["imap-no", "imap-bye", "imap-list", "imap-examine", "imap-search"]
 WITHHELD = "its words are withheld"
@@ -48,10 +49,10 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
         house.install(ca_file=str(server.ca_file))
         kept = Left(parrot=server)
         try:
-            with watching_processes(kept):
-                enrol_all(house, server, kept)
-                let_it_run(house, server, kept)
-                call_everything(house, kept)
+            with watching_processes(kept), chained(house.surroundings) as chain:
+                enrol_all(house, chain, kept)
+                let_it_run(house, kept)
+                call_everything(house, chain, kept)
         finally:
             house.close()
         for path in sorted(house.folder.rglob("*")):
@@ -60,24 +61,26 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
         yield kept
 
 
-def enrol_all(house: House, server: Parrot, kept: Left) -> None:
+def enrol_all(house: House, chain: Chain, kept: Left) -> None:
     """Every canary is refused by a parrot at both doors, then enrolled, then checked against a parrot."""
-
-    def enrol(number: int) -> None:
-        address = ADDRESSES[number]
+    server = kept.parrot
+    for number, address in enumerate(ADDRESSES):
         for stage, code in (("auth", 77), ("garbage", 69), ("imap-no", 77), ("imap-bye", 69), ("", 0)):
-            # Both refusals of a kind for each would take minutes; each kind is met by half of the canaries.
-            if (stage in ("auth", "imap-bye") and number % 2) or (stage in ("garbage", "imap-no") and not number % 2):
-                continue
             server.stages[address] = stage
             name = f"add {address} {stage}"
-            call(house, kept, name, "mailbox", "add", address, *servers(server), *source(house, number), number=number)
+            asked = ["mailbox", "add", address, *servers(server), *source(house, number)]
+            call(chain, kept, name, *asked, **said(house, number))
             assert kept.codes[name] == code, kept.places[name]
         server.stages[address] = ["imap-list", "imap-examine", "auth"][number % 3]
-        call(house, kept, f"check {address}", "mailbox", "check", address, "--json")
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(enrol, range(len(CANARIES))))
+        call(chain, kept, f"check {address}", "mailbox", "check", address, "--json")
+    # A few as processes of their own, for the process list.
+    server.stages[ADDRESSES[1]] = "auth"
+    for arguments in (
+        ["mailbox", "add", "x@x.test", *servers(server), *source(house, 2)],
+        ["mailbox", "check", ADDRESSES[1]],
+    ):
+        done = house.ended("--log-level", "debug", *arguments)
+        kept.places[f"process {' '.join(arguments[:3])}"] = (done.stdout + done.stderr).encode()
 
 
 def servers(server: Parrot) -> list[str]:
@@ -94,21 +97,24 @@ def source(house: House, number: int) -> list[str]:
     return ["--password-file", str(house.folder.parent / f"secret-{number}")]
 
 
-def call(house: House, kept: Left, name: str, *arguments: str, number: int | None = None, **environ: str) -> None:
+def said(house: House, number: int) -> dict[str, str]:
+    """What `source` needs."""
+    if number % 3 == 0:
+        return {"stdin": CANARIES[number]}
+    if number % 3 == 1:
+        return {"CANARY": CANARIES[number]}
+    (house.folder.parent / f"secret-{number}").write_text(CANARIES[number] + "\n")
+    return {}
+
+
+def call(chain: Chain, kept: Left, name: str, *arguments: str, stdin: str = "", **environ: str) -> None:
     """Call a verb with debug logging on, and keep what it said."""
-    said = ""
-    if number is not None and number % 3 == 0:
-        said = CANARIES[number]
-    elif number is not None and number % 3 == 1:
-        environ["CANARY"] = CANARIES[number]
-    elif number is not None:
-        (house.folder.parent / f"secret-{number}").write_text(CANARIES[number] + "\n")
-    done = house.ended("--log-level", "debug", *arguments, stdin=said, **environ)
-    kept.codes[name] = done.returncode
-    kept.places[name] = (done.stdout + done.stderr).encode("utf-8", "surrogateescape")
+    code, told = chain.call("--log-level", "debug", *arguments, stdin=stdin, environ=environ)
+    kept.codes[name] = code
+    kept.places[name] = told.encode("utf-8", "surrogateescape")
 
 
-def call_everything(house: House, kept: Left) -> None:
+def call_everything(house: House, chain: Chain, kept: Left) -> None:
     """Every verb that shows something, and some that are called wrongly."""
     for arguments in (
         ["mailbox", "list"],
@@ -127,38 +133,37 @@ def call_everything(house: House, kept: Left) -> None:
         *(["mailbox", "show", address, "--json"] for address in ADDRESSES[:3]),
         ["plan", ADDRESSES[0], "--json"],
     ):
-        call(house, kept, " ".join(arguments), *arguments)
+        call(chain, kept, " ".join(arguments), *arguments)
     for number in (0, 1, 3, 11, 13, 14):
         secret = CANARIES[number]
-        call(house, kept, f"too many {number}", "mailbox", "add", "a@b.test", "--password-stdin", secret)
-        call(house, kept, f"no variable {number}", "mailbox", "set", ADDRESSES[0], "--password-env", secret)
+        call(chain, kept, f"too many {number}", "mailbox", "add", "a@b.test", "--password-stdin", secret)
+        call(chain, kept, f"no variable {number}", "mailbox", "set", ADDRESSES[0], "--password-env", secret)
         url = f"postgresql+psycopg://me:{secret}@127.0.0.1:1/warmup"
         for arguments in (["config", "show"], ["status"]):
             name = f"url {number} {arguments[0]}"
-            call(house, kept, name, *arguments, WARMUP__LEDGER__URL=url)
+            call(chain, kept, name, *arguments, WARMUP__LEDGER__URL=url)
     token = house.folder.parent / "token"
     for number in (0, 1, 5, 16):
         token.write_text(CANARIES[number])
-        call(house, kept, f"token {number}", "healthcheck", WARMUP__HTTP__TOKEN_FILE=str(token))
+        call(chain, kept, f"token {number}", "healthcheck", WARMUP__HTTP__TOKEN_FILE=str(token))
     for number in (3, 4):
         name = f"set {number}"
-        call(house, kept, name, "mailbox", "set", ADDRESSES[number], *source(house, number), number=number)
+        call(chain, kept, name, "mailbox", "set", ADDRESSES[number], *source(house, number), **said(house, number))
     # Without the CA no server is believed, and nobody gets a password.
     refused = ["mailbox", "check", ADDRESSES[0]]
-    call(house, kept, "refused tls", *refused, WARMUP__NETWORK__CA_FILE="")
+    call(chain, kept, "refused tls", *refused, WARMUP__NETWORK__CA_FILE="")
     assert kept.codes["refused tls"] == 69
 
 
-def let_it_run(house: House, server: Parrot, kept: Left) -> None:
+def let_it_run(house: House, kept: Left) -> None:
     """The daemon among parrots, until it was told everywhere."""
     stages = [*SMTP_STAGES, *IMAP_STAGES]
-    server.stages.update({address: stages[number % len(stages)] for number, address in enumerate(ADDRESSES)})
+    kept.parrot.stages.update({address: stages[number % len(stages)] for number, address in enumerate(ADDRESSES)})
     house.start()
-    until(lambda: all_told(house), seconds=90, what="every kind of parrot was met", every=0.5)
+    until(lambda: all_told(house), seconds=180, what="every kind of parrot was met", every=0.5)
     for path in ("/metrics", "/readyz", "/livez"):
         kept.places[f"GET {path}"] = house.get(path)[1].encode()
-    call(house, kept, "healthcheck of the daemon", "healthcheck", "--json")
-    assert kept.codes["healthcheck of the daemon"] == 0
+    kept.places["healthcheck of the daemon"] = house("healthcheck", "--json").encode()
     pid = house.daemons[-1].pid
     kept.places["environ of the daemon"] = Path(f"/proc/{pid}/environ").read_bytes()
     assert house.stop() == 0
@@ -173,7 +178,7 @@ def all_told(house: House) -> bool:
     problems = [row["problem"] or "" for row in json.loads(house("status", "--json"))["mailboxes"]]
     told = sum(WITHHELD in problem for problem in problems)
     return (
-        len(replies) >= 4 and {protocol for _, protocol in doors} >= {"smtp", "imap"} and told >= 6 and len(rows) >= 4
+        len(replies) >= 3 and {protocol for _, protocol in doors} >= {"smtp", "imap"} and told >= 6 and len(rows) >= 4
     )
 
 
