@@ -115,3 +115,16 @@ def test_all_odd_mail_is_read_without_an_exception() -> None:
     for message in messages:
         assert isinstance(parse_header_block(message.read_bytes()), Header)
     assert time.process_time() - started < 0.05 * len(messages)
+
+
+@pytest.mark.parametrize("value", ['"' + '\\"' * 4000, "a" * 8000, "a@" * 4000, "<" * 8000, "(" * 8000, '"a' * 4000])
+def test_an_odd_author_takes_a_blink(value: str) -> None:
+    began = time.process_time()
+    for _ in range(10):
+        parse_header_block(f"From: {value}\r\n".encode())
+    assert time.process_time() - began < 0.2
+
+
+def test_a_quote_that_never_ends_hides_what_follows_it() -> None:
+    assert parse_header_block(b'From: "Ann <ann@sender.test>\r\n').from_address is None
+    assert parse_header_block(b'From: "Ann" <ann@sender.test>\r\n').from_address == "ann@sender.test"

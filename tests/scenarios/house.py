@@ -136,11 +136,12 @@ class House:
         assert done.returncode == 0, f"warmup {' '.join(arguments[:3])} ended with {done.returncode}: {done.stderr}"
         return done.stdout
 
-    def ended(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def ended(self, *arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         """The verb, come to its end."""
         return subprocess.run(
             [WARMUP, *arguments],
-            env=self._environ,
+            env={**self.surroundings, **environ},
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -156,7 +157,7 @@ class House:
         with self.log.open("ab") as log:
             daemon = subprocess.Popen(
                 [WARMUP, "run"],
-                env={**self._environ, **self.environ},
+                env={**self.surroundings, **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -203,7 +204,8 @@ class House:
         return status == 200
 
     @property
-    def _environ(self) -> dict[str, str]:
+    def surroundings(self) -> dict[str, str]:
+        """The environment its verbs are called in."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WARMUP")}
         return kept | {"WARMUP_CONFIG": str(self.folder / "config.toml")}
 

@@ -237,3 +237,27 @@ async def test_a_session_of_one_sign_in_is_not_lent_to_another(
     await doors.close()
     assert server.connections == 2
     assert sum(line.upper().startswith(b"AUTH") for line in server.said) == 1
+
+
+async def test_a_visit_ends_however_slowly_its_answers_come(
+    scripted_smtp: Start, scripted_imap: Start, network: Network, login: Login
+) -> None:
+    async def unseal(_mailbox: Mailbox, _protocol: Protocol) -> Login:
+        return login
+
+    doors = Doors(network=network, unseal=unseal, session_seconds=0.2)
+    sending, reading = await scripted_smtp(), await scripted_imap(noop=None)
+    ann = mailbox(smtp=sending.endpoint(Security.NONE), imap=reading.endpoint(Security.NONE))
+    async with doors.smtp(ann) as session:
+        # One that was asked for in time is handed over; the next is not begun.
+        async with asyncio.timeout(10):
+            while session.usable:
+                assert isinstance(await session.submit(LETTER), Accepted)
+        assert isinstance(await session.submit(LETTER), Accepted)
+    with pytest.raises(Unreachable, match="took too long"):
+        async with asyncio.timeout(10), doors.imap(ann) as looked:
+            await looked.noop()
+    async with doors.smtp(ann) as another:
+        assert another.usable
+    assert sending.connections == 2
+    await doors.close()

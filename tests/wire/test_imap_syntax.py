@@ -1,5 +1,7 @@
 """Bytes into responses: any cut, any bytes, bounded."""
 
+import contextlib
+import time
 from datetime import UTC
 from itertools import pairwise
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from warmup.mail.folder import Special
 from warmup.wire.errors import ProtocolError, TooLarge
 from warmup.wire.imap_fetch import folders, parse_internaldate, searched, sequence_set
-from warmup.wire.imap_syntax import Atom, Response, ResponseReader, parse_values
+from warmup.wire.imap_syntax import Atom, Response, ResponseReader, parse_values, values_of
 
 STREAM = (
     b"* OK ready {5}\r\n"
@@ -58,6 +60,39 @@ def test_brackets_without_end_are_refused_and_not_followed() -> None:
     with pytest.raises(ProtocolError, match="nests"):
         parse_values((b"(" * 100_000,))
     assert parse_values((b")" * 1000 + b"a",)) == [Atom(b"a")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b" " * 120_000,
+        b'"' * 120_000,
+        b'"' + b"\\a" * 60_000,
+        b"BODY[ " * 20_000,
+        b"BODY[" + b"x" * 120_000,
+        b'"" ' * 40_000,
+    ],
+)
+def test_any_line_is_read_or_refused_in_a_blink(text: bytes) -> None:
+    began = time.process_time()
+    with contextlib.suppress(ProtocolError):
+        parse_values((text,))
+    assert time.process_time() - began < 0.2
+
+
+def test_more_values_than_an_answer_has_are_refused() -> None:
+    with pytest.raises(ProtocolError, match="values"):
+        parse_values((b"a " * 20_000,))
+    with pytest.raises(ProtocolError, match="line"):
+        parse_values((b"a" * 200_000,))
+    with pytest.raises(ProtocolError, match="FETCH"):
+        list(values_of([Response((b"* 1 FETCH (" + b"a" * 100_000 + b")",))] * 50, "FETCH"))
+
+
+def test_lines_that_say_nothing_count_too() -> None:
+    for piece in (b"\r\n", b"{0}\r\n"):
+        with pytest.raises(TooLarge):
+            feed_often(ResponseReader(), piece * 10_000, times=20)
 
 
 def test_a_line_without_end_is_refused() -> None:
@@ -127,10 +162,20 @@ def test_folders_are_read_whatever_way_they_are_listed() -> None:
         b'* LIST (\\HasNoChildren) "/" inbox',
         b"* LIST rubbish",
         b'* LIST () "/" ""',
+        b'* LIST () "." NIL',
     ]  # fmt: skip
     responses = [Response((line,)) for line in lines] + [Response((b'* LIST () "/" ', b"li(te)ral", b""))]
     found = {folder.name: folder for folder in folders(responses)}
-    assert set(found) == {"INBOX", "[Gmail]/Spam", "[Gmail]/Gesendet", "flat", "Entwürfe", "back\\slash", "li(te)ral"}
+    assert set(found) == {
+        "INBOX",
+        "[Gmail]/Spam",
+        "[Gmail]/Gesendet",
+        "flat",
+        "Entwürfe",
+        "back\\slash",
+        "li(te)ral",
+        "NIL",
+    }
     assert found["[Gmail]/Spam"].special_use is Special.JUNK
     assert found["[Gmail]/Gesendet"].special_use is Special.SENT
     assert found["flat"].delimiter is None

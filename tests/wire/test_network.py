@@ -140,10 +140,12 @@ def test_a_hint_says_what_to_try_next(
     assert said in hint_for(error, at("mail.example.org", security, port), username=username)
 
 
-def test_what_a_server_says_becomes_one_line_without_the_secret() -> None:
-    login = Login(username="ann", secret="Sesam open")
-    said = quote(b"wrong \xff\x1b[1m Sesam open\r\nsecond " + b"x" * 1000, secrets=login.secrets)
-    assert "Sesam" not in said
+def test_what_a_server_says_becomes_one_line() -> None:
+    said = quote(b"wrong \xff\x1b[1m word\r\nsecond " + b"x" * 8_000_000)
+    assert said.startswith("wrong \ufffd [1m word second xx")
     assert said.isprintable()
     assert len(said) <= 300
-    assert "Sesam" not in repr(login)
+
+
+def test_a_login_shows_no_secret() -> None:
+    assert "Sesam" not in repr(Login(username="ann", secret="Sesam open"))

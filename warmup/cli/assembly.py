@@ -161,6 +161,7 @@ async def assembled(
             outlived=outlived_by(tokens),
             taken=taken,
             refused=refused,
+            session_seconds=settings.send.session_seconds,
         )
         try:
             yield Circle(

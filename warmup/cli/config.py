@@ -15,7 +15,7 @@ from warmup.config.example import toml_value
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show what is in force, and check it.")
 
 # SQLAlchemy takes everything up to the last @ for the password, slashes too; libpq takes one as a parameter as well.
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):.*@")
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):.*@", re.DOTALL)
 _PARAMETER_PASSWORD = re.compile(r"(?<=[?&])(\w*password)=[^&]*")
 
 

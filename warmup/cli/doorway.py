@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from warmup.cli.token import token_of
 from warmup.daemon import Daemon
 from warmup.metrics import exposition
 from warmup.steps.circle import Circle
@@ -24,7 +25,7 @@ async def doors_open(daemon: Daemon, circle: Circle) -> AsyncIterator[str]:
     """
     http = circle.settings.http
     host, _ = split_listen(http.listen)
-    token = http.token_file.read_text(encoding="utf-8").strip() if http.token_file else None
+    token = token_of(http.token_file)
 
     async def shown() -> bytes:
         return exposition(await figures(daemon.circle), circle.process)

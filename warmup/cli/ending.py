@@ -3,6 +3,7 @@
 Imported when something went wrong, so that what went right does not wait for it.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from warmup.mail.address import AddressError
 from warmup.vault import VaultError
 from warmup.web.server import CannotListen
 from warmup.wire.errors import CredentialsRefused, HostRefused, WireError
+
+_EXTRA = re.compile(r"(?i)(got unexpected extra argument\S*) \(.*\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,8 @@ def _usage(error: TyperException) -> Ending:
         return Ending(lines=(str(error.format_message()),), code=Exit.WRONG_USAGE, is_worth_a_traceback=False)
     path = context.command_path if context is not None else "warmup"
     text = error.format_message().strip().rstrip(".").replace("Value error, ", "")
+    # What was one argument too many may have been a password.
+    text = _EXTRA.sub(r"\1", text)
     return Ending(
         lines=_lines([f"{text[:1].lower()}{text[1:]}; see {path} --help"]),
         code=Exit.WRONG_USAGE,

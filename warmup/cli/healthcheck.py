@@ -15,6 +15,7 @@ import typer
 from warmup.cli.faults import Exit, Fault
 from warmup.cli.invocation import invocation
 from warmup.cli.output import Json, print_json
+from warmup.cli.token import token_of
 from warmup.config import Settings
 
 app = typer.Typer(add_completion=False)
@@ -108,7 +109,5 @@ def _get(address: str, path: str, headers: Mapping[str, str], timeout: float) ->
 
 
 def _authorization(settings: Settings) -> dict[str, str]:
-    file = settings.http.token_file
-    if file is None:
-        return {}
-    return {"Authorization": f"Bearer {file.read_text(encoding='utf-8').strip()}"}
+    token = token_of(settings.http.token_file)
+    return {} if token is None else {"Authorization": f"Bearer {token}"}

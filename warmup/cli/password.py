@@ -3,6 +3,7 @@
 A password is taken as it was typed, except that app passwords are shown with spaces and used without.
 """
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from warmup.policy.provider import Provider
 
 _FIX = "use --password-stdin, --password-env VAR or --password-file FILE"
 _LONGEST = 64 * 1024
+# POSIX 8.1: upper case, digits and underscores, for what programs share.
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +47,18 @@ class PasswordSource:
             raise bad_input("the password is empty", _FIX)
         if any(char in secret for char in "\0\r\n"):
             raise bad_input("the password has more than one line", "give the password alone")
+        if not secret.isprintable() and any("\ud800" <= char <= "\udfff" for char in secret):
+            # So undecodable bytes of an environment variable come in.
+            raise bad_input("the password is not UTF-8 text", _FIX)
         return secret
 
     def _text(self, environ: Mapping[str, str]) -> str:
         if self.text is not None:
             return self.text
         if self.variable is not None:
+            if not _VARIABLE.fullmatch(self.variable):
+                # It may be the password itself that was said in the wrong place.
+                raise bad_input("what --password-env names is no variable", "name one; the password is its value")
             if self.variable not in environ:
                 raise bad_input(f"the environment has no variable {self.variable}", "set it, or name another")
             return environ[self.variable]

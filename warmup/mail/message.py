@@ -74,6 +74,11 @@ def compose(
     return ("\r\n".join(fields) + "\r\n\r\n").encode("ascii") + payload
 
 
+def is_message_id(text: str) -> bool:
+    """True for what can stand in a field as an id, with its angle brackets (RFC 5322 3.6.4)."""
+    return len(text) <= _LONGEST_TOKEN and _MESSAGE_ID.fullmatch(text) is not None
+
+
 def answering(subject: str) -> str:
     """`subject` as an answer to it: one "Re: " and no pile of other programs' prefixes."""
     while found := _ANSWER.match(subject):
@@ -167,7 +172,7 @@ def _thread(in_reply_to: str | None, references: tuple[str, ...]) -> Iterator[st
 
 
 def _id(text: str) -> str:
-    if len(text) > _LONGEST_TOKEN or not _MESSAGE_ID.fullmatch(text):
+    if not is_message_id(text):
         raise ValueError(f"not a Message-ID in angle brackets: {text!r}")
     return text
 

@@ -11,7 +11,7 @@ from warmup.content import Grammars
 from warmup.ledger.slots import Slot, ThreadMessage
 from warmup.mail.grammar import say
 from warmup.mail.identity import read
-from warmup.mail.message import compose
+from warmup.mail.message import compose, is_message_id
 from warmup.policy.mailbox import Mailbox
 
 
@@ -38,6 +38,7 @@ def letter(
         about = opener.about
     text = say(grammar, seeded(slot.seed), sender_name=sender.name, recipient_name=recipient.name, reply_to=about)
     token = read(slot.message_id)
+    ids = tuple(_known_as(earlier) for earlier in thread)
     return compose(
         sender=(sender.name, sender.address),
         recipient=(recipient.name, recipient.address),
@@ -46,6 +47,11 @@ def letter(
         message_id=slot.message_id,
         date=slot.due_at.astimezone(sender.zone),
         header=(header, token) if header and token else None,
-        in_reply_to=thread[-1].message_id if thread else None,
-        references=tuple(earlier.message_id for earlier in thread),
+        in_reply_to=ids[-1] if ids else None,
+        references=ids,
     )
+
+
+def _known_as(earlier: ThreadMessage) -> str:
+    """The id `earlier` arrived with; its own where a server put one in its place that no field can carry."""
+    return earlier.message_id if is_message_id(earlier.message_id) else earlier.slot.message_id

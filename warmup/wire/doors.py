@@ -40,7 +40,8 @@ class _Door(Generic[_Session]):
 class Doors:
     """Opens, lends and keeps sessions. `unseal` gives a mailbox's login for a protocol; no password is `outlived`.
 
-    `taken` and `refused` are told what a server made of a login, before anybody else may try it.
+    `taken` and `refused` are told what a server made of a login, before anybody else may try it. A session is lent for
+    `session_seconds` at most: a server that drips its answers takes no more of our time.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Doors:
         network: Network,
         unseal: UnsealLogin,
         outlived: Outlived = lambda _mailbox, _login: False,
+        session_seconds: float = 300.0,
         taken: LoginNews | None = None,
         refused: LoginNews | None = None,
         keep_seconds: float = 30.0,
@@ -57,6 +59,7 @@ class Doors:
         self.network = network
         self._unseal = unseal
         self._outlived = outlived
+        self._session_seconds = session_seconds
         self._taken = taken
         self._refused = refused
         self._keep_seconds = keep_seconds
@@ -122,6 +125,7 @@ class Doors:
     ) -> AsyncIterator[_Session]:
         async with door.turn:
             session = await self._warm(door, whom, refresh) or await self._opened(door, whom, opened)
+            session.begin_visit(self._session_seconds)
             try:
                 yield session
             except BaseException:

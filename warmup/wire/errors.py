@@ -12,13 +12,15 @@
         ├── CommandRefused   the server said no to one command; the connection is sound
         └── TooLarge         more bytes than anybody needs
 
-`str()` is one plain line, `hint` says what to do. Neither ever holds a secret: whatever a server said passes `quote`.
+`str()` is one plain line, `hint` says what to do. Neither ever holds a secret: an echo of our login was taken out of
+what a server said when it was read (`blot`), and the rest passes `quote`.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum, unique
 
 _LONGEST = 300
+MOST_QUOTED = 4_096
+"""A server may say a line of megabytes: more of it than this is not looked at."""
 
 
 class WireError(Exception):
@@ -98,13 +100,10 @@ class TooLarge(ProtocolError):
     """The server sent, or announced, more than a client needs to read."""
 
 
-def quote(said: str | bytes, *, secrets: Iterable[str] = ()) -> str:
-    """What a server said, fit for one line of ours: secrets and control characters out, at most 300 characters."""
+def quote(said: str | bytes) -> str:
+    """What a server said, fit for one line of ours: control characters out, at most 300 characters."""
+    said = said[:MOST_QUOTED]
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    for secret in secrets:
-        # A password of one or two letters would shred the text and hide nothing.
-        if len(secret) > 2:
-            text = text.replace(secret, "…")
     line = "".join(char if char.isprintable() else " " for char in text)
     line = " ".join(line.split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

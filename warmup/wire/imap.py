@@ -5,9 +5,12 @@ By default a folder is examined, not selected: nothing is altered, no message be
 the operator marked. Every failure is a WireError; after CommandRefused the session goes on, after any other it is over.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from aioimaplib import aioimaplib
 
@@ -23,7 +26,11 @@ from warmup.wire.network import Network
 
 __all__ = ["BATCH", "FolderState", "Header", "ImapSession", "open_imap"]
 
+T = TypeVar("T")
+
 BATCH = 200
+# Bytes of an answer that are read in a few milliseconds.
+_SHORT = 64 * 1024
 _LOGOUT_SECONDS = 2.0
 _MAX_UID = 2**32 - 1
 # RFC 5322 3.6.8 field names, without what would end the section of a FETCH.
@@ -67,15 +74,24 @@ class ImapSession:
         """True while the connection holds."""
         return self._line.is_alive
 
+    def begin_visit(self, seconds: float) -> None:
+        """Use the session for at most `seconds` from now on: a server that drips answers is not waited for all day."""
+        self._line.begin_visit(seconds)
+
     async def folders(self) -> tuple[Folder, ...]:
-        """Every folder of the account, sorted by name."""
+        """Every folder of the account, sorted by name. One that is named after our secret is none: names are kept."""
+        return tuple(folder for folder in await self._listed() if not self._line.blot.finds_in(folder.name))
+
+    async def _listed(self) -> tuple[Folder, ...]:
         if {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities:
             try:
-                return folders((await self._line.run("LIST", '""', '"*"', "RETURN", "(SPECIAL-USE)"))[0])
+                listed, _ = await self._line.run("LIST", '""', '"*"', "RETURN", "(SPECIAL-USE)")
+                return await _apart(folders, listed)
             except CommandRefused:
                 # It promised and does not keep it; the plain list says most of it too (RFC 6154 section 2).
                 pass
-        return folders((await self._line.run("LIST", '""', '"*"'))[0])
+        listed, _ = await self._line.run("LIST", '""', '"*"')
+        return await _apart(folders, listed)
 
     async def examine(self, name: str) -> FolderState:
         """Open a folder read-only. Raises CommandRefused where there is none of that name."""
@@ -88,7 +104,7 @@ class ImapSession:
     async def headers_after(
         self, last_uid: int, fields: Iterable[str], *, batch: int = BATCH
     ) -> AsyncIterator[tuple[Header, ...]]:
-        """The messages with a UID above `last_uid`, ascending, at most `batch` (≤ 200) at a time.
+        """The messages with a UID above `last_uid`, ascending, at most `batch` (≤ 200) at a time; fewer where long.
 
         `fields` are the header fields to read; none reads only UID, date, size and flags. Nothing becomes seen.
         """
@@ -96,8 +112,7 @@ class ImapSession:
             raise ValueError(f"a batch is 1 to {BATCH} messages, got {batch}")
         names = tuple(fields)
         for uids in _chunks(await self.uids_after(last_uid), batch):
-            found = await self._fetch(uids, names)
-            if found:
+            for found in _portions(await self._fetch(uids, names)):
                 yield found
 
     async def uids_after(self, last_uid: int) -> tuple[int, ...]:
@@ -238,10 +253,12 @@ class ImapSession:
         responses, _ = await self._line.run(
             "FETCH", sequence_set(uids), f"(UID INTERNALDATE FLAGS RFC822.SIZE{section})", uid=True
         )
-        return headers(responses, uids=frozenset(uids), with_body=bool(names))
+        read = partial(headers, uids=frozenset(uids), with_body=bool(names))
+        return await _apart(read, responses)
 
     async def _search(self, *criteria: str) -> tuple[int, ...]:
-        return searched((await self._line.run("SEARCH", *criteria, uid=True))[0])
+        responses, _ = await self._line.run("SEARCH", *criteria, uid=True)
+        return await _apart(searched, responses)
 
     async def _remove(self, uids: tuple[int, ...]) -> None:
         await self._line.run("STORE", sequence_set(uids), "+FLAGS.SILENT", "(\\Deleted)", uid=True)
@@ -264,9 +281,28 @@ async def _capabilities(line: ImapLine) -> frozenset[str]:
     return _words(responses)
 
 
+async def _apart(read: Callable[[list[Response]], T], responses: list[Response]) -> T:
+    """What `read` makes of an answer; of a long one in a thread, so that the work of others goes on meanwhile."""
+    if sum(len(part) for response in responses for part in response.parts) <= _SHORT:
+        return read(responses)
+    return await asyncio.to_thread(read, responses)
+
+
 def _words(responses: Iterable[Response]) -> frozenset[str]:
     words = (word for response in responses if response.name == "CAPABILITY" for word in response.text.split())
     return frozenset(word.decode("ascii", "replace").upper() for word in words)
+
+
+def _portions(found: tuple[Header, ...]) -> Iterator[tuple[Header, ...]]:
+    """`found` in portions of `_SHORT` bytes of header or one message: who reads one lets others have their turn."""
+    start, size = 0, 0
+    for at, header in enumerate(found):
+        if at > start and size + len(header.header) > _SHORT:
+            yield found[start:at]
+            start, size = at, 0
+        size += len(header.header)
+    if found:
+        yield found[start:]
 
 
 def _chunks(uids: tuple[int, ...], size: int) -> Iterator[tuple[int, ...]]:

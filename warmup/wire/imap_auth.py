@@ -21,15 +21,16 @@ async def sign_in(line: ImapLine, login: Login, capabilities: frozenset[str]) ->
     if mechanism is None:
         what = "OAuth token (XOAUTH2)" if login.sign_in is SignIn.XOAUTH2 else "password"
         raise CredentialsRefused(f"{line.endpoint} takes no {what}", hint=_other_way(login, capabilities))
+    line.keep_to_ourselves(login)
     try:
         if mechanism == "LOGIN":
-            await line.run("LOGIN", quoted(login.username), quoted(login.secret), secrets=login.secrets)
+            await line.run("LOGIN", quoted(login.username), quoted(login.secret))
             return
         response = login.xoauth2 if mechanism == "XOAUTH2" else login.plain
         if "SASL-IR" in capabilities:
-            await line.run("AUTHENTICATE", mechanism, response, secrets=login.secrets)
+            await line.run("AUTHENTICATE", mechanism, response)
         else:
-            await line.run("AUTHENTICATE", mechanism, to_say=(response,), secrets=login.secrets)
+            await line.run("AUTHENTICATE", mechanism, to_say=(response,))
     except CommandRefused as refusal:
         if refusal.code in _NOT_OURS or (not refusal.code and _LATER.search(refusal.summary)):
             raise Unavailable(refusal.summary) from None

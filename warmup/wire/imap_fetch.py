@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 
 from warmup.mail.folder import Folder, decode_name, special_use
-from warmup.wire.imap_syntax import Atom, Response, Value
+from warmup.wire.imap_syntax import Atom, Response, Value, values_of
 
+# No file system keeps a longer one; we keep names.
+_LONGEST_NAME = 4_096
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _INTERNALDATE = re.compile(r"\s*(\d{1,2})-([A-Za-z]{3})-(\d{4})\s+(\d\d):(\d\d):(\d\d)(?:\s+([+-])(\d\d):?(\d\d))?\s*")
 
@@ -45,11 +47,10 @@ def headers(responses: Iterable[Response], *, uids: frozenset[int], with_body: b
 
 def fetched(responses: Iterable[Response]) -> Iterator[dict[str, Value]]:
     """The attributes of every FETCH response by name; any BODY[…] is "BODY"."""
-    for response in responses:
-        if response.name == "FETCH":
-            for value in response.values:
-                if isinstance(value, list):
-                    yield _attributes(value)
+    for values in values_of(responses, "FETCH"):
+        for value in values:
+            if isinstance(value, list):
+                yield _attributes(value)
 
 
 def parse_internaldate(text: str) -> datetime | None:
@@ -71,11 +72,10 @@ def parse_internaldate(text: str) -> datetime | None:
 def folders(responses: Iterable[Response]) -> tuple[Folder, ...]:
     """The folders of LIST, each name once, sorted by name. A line that names none is left out."""
     found: dict[str, Folder] = {}
-    for response in responses:
-        if response.name == "LIST":
-            folder = _folder(response.values)
-            if folder is not None:
-                found.setdefault(folder.name, folder)
+    for values in values_of(responses, "LIST"):
+        folder = _folder(values)
+        if folder is not None:
+            found.setdefault(folder.name, folder)
     return tuple(found[name] for name in sorted(found))
 
 
@@ -129,10 +129,13 @@ def _merged(header: Header, attributes: dict[str, Value]) -> Header:
 
 def _folder(values: list[Value]) -> Folder | None:
     match values:
-        case [list(flags), delimiter, bytes(name), *_] if name:
+        case [list(flags), delimiter, (bytes() | None) as name, *_] if (
+            name != b"" and len(name or b"") <= _LONGEST_NAME
+        ):
             attributes = _flags(flags)
             return Folder(
-                name=_name(name),
+                # An astring is never NIL (RFC 3501 9): a folder may bear that name.
+                name=_name(b"NIL" if name is None else name),
                 flags=attributes,
                 special_use=special_use(attributes),
                 delimiter=_text(delimiter) or None if isinstance(delimiter, bytes) else None,

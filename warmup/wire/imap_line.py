@@ -7,14 +7,31 @@ time limit for all of its answer, and whatever breaks the line fails the command
 
 import asyncio
 import logging
+import math
 from typing import Any, cast
 
 from aioimaplib import aioimaplib
 
 from warmup.policy.mailbox import Endpoint, Security
-from warmup.wire.errors import CommandRefused, ProtocolError, Unavailable, Unreachable, Untrusted, WireError, quote
-from warmup.wire.imap_syntax import Response, ResponseReader, code_of
+from warmup.wire.blot import NO_BLOT, Blot
+from warmup.wire.errors import (
+    MOST_QUOTED,
+    CommandRefused,
+    ProtocolError,
+    Unavailable,
+    Unreachable,
+    Untrusted,
+    WireError,
+    quote,
+)
+from warmup.wire.imap_syntax import TEXT_PARSED, Response, ResponseReader, code_of
+from warmup.wire.login import Login
 from warmup.wire.network import Network, refusal_of
+
+# Reading this many bytes takes milliseconds, whatever they are; then it is the others' turn.
+_SLICE = 16 * 1024
+# Of these, words are kept that may be a server's own; of the others numbers and what we know.
+_KEPT = frozenset({"FETCH", "LIST"})
 
 # At DEBUG it writes what it sends, passwords included, and at INFO what servers say.
 aioimaplib.log.setLevel(logging.WARNING)
@@ -31,6 +48,9 @@ class GuardedProtocol(aioimaplib.IMAP4ClientProtocol):
         self.untagged: list[Response] = []
         self.to_say: list[str] = []
         self.reader = ResponseReader()
+        self._backlog = bytearray()
+        self._closing = False
+        self.blot = NO_BLOT
         self._wire: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -39,26 +59,51 @@ class GuardedProtocol(aioimaplib.IMAP4ClientProtocol):
         self._wire = cast(asyncio.WriteTransport, transport)
 
     def data_received(self, d: bytes) -> None:
-        """Read on; a response outside the protocol ends the line."""
+        """Read on, a slice at a time; a response outside the protocol ends the line."""
         if self.broken.done():
             return
+        begun = bool(self._backlog)
+        self._backlog += d
+        if not begun:
+            self._read_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (why it closed tells us nothing)
+        """Fail what is pending, once what came before is read."""
+        self._closing = True
+        if not self._backlog:
+            self.end(Unreachable("the IMAP server closed the connection"))
+
+    def _read_on(self) -> None:
+        if self.broken.done():
+            return
+        piece = bytes(self._backlog[:_SLICE])
         try:
-            for response in self.reader.feed(d):
+            for response in self.reader.feed(piece):
                 self._take(response)
         except WireError as reason:
             self.end(reason)
         except aioimaplib.AioImapException:
             # Its own words repeat the command in hand, and that may be LOGIN.
             self.end(ProtocolError("the IMAP server answered a command nobody gave"))
+        del self._backlog[: len(piece)]
+        if self._backlog:
+            self._hold(reading=False)
+            asyncio.get_running_loop().call_soon(self._read_on)
+        elif self._closing:
+            self.end(Unreachable("the IMAP server closed the connection"))
+        else:
+            self._hold(reading=True)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (why it closed tells us nothing)
-        """Fail what is pending, at once."""
-        self.end(Unreachable("the IMAP server closed the connection"))
+    def _hold(self, *, reading: bool) -> None:
+        """Let the server wait while there is more to read than we have read."""
+        if isinstance(self._wire, asyncio.Transport) and not self._wire.is_closing():
+            (self._wire.resume_reading if reading else self._wire.pause_reading)()
 
     def end(self, reason: WireError) -> None:
         """Say why the line is over, once, and hang up."""
         if not self.broken.done():
             self.broken.set_result(reason)
+        self._backlog.clear()
         if self._wire is not None:
             self._wire.abort()
 
@@ -80,9 +125,19 @@ class GuardedProtocol(aioimaplib.IMAP4ClientProtocol):
             # A challenge nobody prepared an answer for is a refusal explained: an empty line lets it end.
             self.send(self.to_say.pop(0) if self.to_say else "")
         elif response.name == "BYE" and self.running != "LOGOUT":
-            self.end(Unavailable(f"the IMAP server says goodbye: {quote(response.text)}"))
+            self.end(Unavailable(f"the IMAP server says goodbye: {self.quoted(response.text)}"))
         elif response.name != "EXPUNGE":
-            self.untagged.append(response)
+            self.untagged.append(self._without_echo(response))
+
+    def _without_echo(self, response: Response) -> Response:
+        if response.name not in _KEPT:
+            return response
+        # What is longer is not parsed.
+        return Response(tuple(self.blot.data(part) if len(part) <= TEXT_PARSED else part for part in response.parts))
+
+    def quoted(self, said: bytes) -> str:
+        """What the server said, fit for one line of ours, without an echo of our login."""
+        return quote(self.blot.words(said[:MOST_QUOTED].decode("utf-8", "replace")))
 
     def _greet(self, response: Response) -> None:
         match response.name:
@@ -106,11 +161,25 @@ class ImapLine:
         self._protocol = protocol
         self._timeout = timeout
         self._turn = asyncio.Lock()
+        self._visit_ends = math.inf
 
     @property
     def is_alive(self) -> bool:
         """True while commands can be said."""
         return not self._protocol.broken.done()
+
+    @property
+    def blot(self) -> Blot:
+        """What takes our login out of the server's words."""
+        return self._protocol.blot
+
+    def keep_to_ourselves(self, login: Login) -> None:
+        """From now on nothing is given out that repeats `login`."""
+        self._protocol.blot = Blot(login)
+
+    def begin_visit(self, seconds: float) -> None:
+        """Give the server `seconds` from now on for all that is asked of it."""
+        self._visit_ends = asyncio.get_running_loop().time() + seconds
 
     def enter(self, state: str) -> None:
         """Tell aioimaplib which of RFC 3501's states we are in: it learns it from SELECT, not from EXAMINE."""
@@ -122,7 +191,6 @@ class ImapLine:
         *args: str,
         uid: bool = False,
         to_say: tuple[str, ...] = (),
-        secrets: tuple[str, ...] = (),
         timeout: float | None = None,
     ) -> tuple[list[Response], bytes]:
         """The untagged responses to a command, and the text of its OK.
@@ -140,7 +208,7 @@ class ImapLine:
             if result != "OK":
                 word = f"UID {name}" if uid else name
                 raise CommandRefused(
-                    f"{self.endpoint} answered {word} with {result}: {quote(said, secrets=secrets)}",
+                    f"{self.endpoint} answered {word} with {result}: {self._protocol.quoted(said)}",
                     code=code_of(said)[0],
                 )
             return self._protocol.untagged, said
@@ -168,12 +236,22 @@ class ImapLine:
                 self.abort()
 
     async def _first(self, wanted: asyncio.Future[Any], timeout: float) -> None:
-        await asyncio.wait({wanted, self._protocol.broken}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        left = max(0.0, min(timeout, self._visit_ends - asyncio.get_running_loop().time()))
+        await asyncio.wait({wanted, self._protocol.broken}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if wanted.done():
             return
         if not self._protocol.broken.done():
-            self._protocol.end(Unreachable(f"{self.endpoint} went silent for {timeout:g} s"))
+            self._protocol.end(self._too_late(timeout) if left == timeout else self._visit_over())
         self._raise_if_broken()
+
+    def _too_late(self, timeout: float) -> WireError:
+        return Unreachable(f"{self.endpoint} went silent for {timeout:g} s")
+
+    def _visit_over(self) -> WireError:
+        return Unreachable(
+            f"{self.endpoint} took too long over all that it was asked",
+            hint="what was read is kept, and the next look goes on from there; send.session_seconds is the limit",
+        )
 
     def _raise_if_broken(self) -> None:
         if self._protocol.broken.done():

@@ -5,6 +5,7 @@ A server may send anything. What it sends is read in one pass without recursion;
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from warmup.wire.errors import ProtocolError, TooLarge
@@ -13,7 +14,11 @@ LITERAL_KEPT = 65_536
 _LITERAL_ANNOUNCED = 64 * 2**20
 _LINE_KEPT = 8 * 2**20
 _KEPT_A_COMMAND = 24 * 2**20
-_RESPONSES_A_COMMAND = 100_000
+_LINES_A_COMMAND = 100_000
+# Only SEARCH answers in long lines, and those are no values: what is parsed is short, and not much of it.
+TEXT_PARSED = 128 * 1024
+_VALUES_PARSED = 10_000
+_TEXT_A_COMMAND = 2 * 2**20
 _DEPTH = 50
 
 _LITERAL = re.compile(rb"~?\{(\d{1,18})\+?\}$")
@@ -23,11 +28,12 @@ _TAGGED = re.compile(rb"([A-Za-z0-9]+) (OK|NO|BAD)(?: (.*))?$", re.IGNORECASE | 
 _UNTAGGED = re.compile(rb"\* (?:(\d{1,10}) )?([A-Za-z][A-Za-z0-9-]*)[ ]?", re.IGNORECASE)
 _CODE = re.compile(rb"\[([A-Za-z][A-Za-z0-9.\-]*)(?: ([^\]]*))?\]")
 _TOKEN = re.compile(
-    rb"""\s*(?:
+    # No blank is matched: a token is searched for, and a long run of blanks is walked through once.
+    rb"""(?:
         (?P<open>\() | (?P<close>\))
       | "(?P<quoted>(?:[^"\\]|\\.)*)"
       | "(?P<broken>.*)                                        # a quote that never ends
-      | (?P<atom>(?:BODY|BINARY)(?:\.PEEK)?\[[^\]]{0,4000}\](?:<\d+>)? | [^\s()"]+)
+      | (?P<atom>(?:BODY|BINARY)(?:\.PEEK)?\[[^\]]{0,1000}\](?:<\d+>)? | [^\s()"]+)
     )""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
@@ -73,7 +79,7 @@ class Response:
 
     @property
     def values(self) -> list[Value]:
-        """What follows the name, parsed; raises ProtocolError where it is nested beyond reason."""
+        """What follows the name, parsed; raises ProtocolError where it is long or nested beyond reason."""
         return parse_values((self.text, *self.parts[1:]))
 
     @property
@@ -140,6 +146,9 @@ class ResponseReader:
         return line
 
     def _end_line(self, line: bytes, done: list[Response]) -> None:
+        self._count += 1
+        if self._count > _LINES_A_COMMAND:
+            raise TooLarge(f"the IMAP server sent more than {_LINES_A_COMMAND} lines to one command")
         self._parts.append(line)
         literal = None if _STATUS.match(self._parts[0]) else _LITERAL.search(line[-24:])
         if literal is not None:
@@ -147,9 +156,6 @@ class ResponseReader:
             self._begin_literal(int(literal[1]))
             return
         if any(self._parts):
-            self._count += 1
-            if self._count > _RESPONSES_A_COMMAND:
-                raise TooLarge(f"the IMAP server sent more than {_RESPONSES_A_COMMAND} responses to one command")
             done.append(Response(tuple(self._parts)))
         self._parts = []
 
@@ -179,20 +185,41 @@ class ResponseReader:
             raise TooLarge(f"the IMAP server answered one command with more than {_KEPT_A_COMMAND} bytes")
 
 
+def values_of(responses: Iterable[Response], name: str) -> Iterator[list[Value]]:
+    """The values of every response of that name; raises ProtocolError where they are too many to be an answer."""
+    text = 0
+    for response in responses:
+        if response.name == name:
+            text += sum(map(len, response.parts[::2]))
+            if text > _TEXT_A_COMMAND:
+                raise ProtocolError(f"the IMAP server answered with more than {_TEXT_A_COMMAND} bytes of {name}")
+            yield response.values
+
+
 def parse_values(parts: tuple[bytes, ...]) -> list[Value]:
     """The values in alternating text and literals: Atom, string, None for NIL, list. Missing brackets are forgiven."""
+    if sum(map(len, parts[::2])) > TEXT_PARSED:
+        raise ProtocolError(f"the IMAP server answered in a line of more than {TEXT_PARSED} bytes")
     root: list[Value] = []
     stack = [root]
+    left = _VALUES_PARSED
     for index, part in enumerate(parts):
         if index % 2:
             stack[-1].append(part)
+            left -= 1
         else:
-            _parse_text(part, stack)
+            left -= _parse_text(part, stack, left)
+        if left < 0:
+            raise ProtocolError(f"the IMAP server answered with more than {_VALUES_PARSED} values at once")
     return root
 
 
-def _parse_text(text: bytes, stack: list[list[Value]]) -> None:
-    for token in _TOKEN.finditer(text):
+def _parse_text(text: bytes, stack: list[list[Value]], most: int) -> int:
+    """Parse onto `stack`; how many tokens there were, at most one more than `most`."""
+    count = 0
+    for count, token in enumerate(_TOKEN.finditer(text), 1):
+        if count > most:
+            break
         match token.lastgroup:
             case "open":
                 inner: list[Value] = []
@@ -209,3 +236,4 @@ def _parse_text(text: bytes, stack: list[list[Value]]) -> None:
                 stack[-1].append(token["broken"])
             case _:
                 stack[-1].append(None if token["atom"].upper() == b"NIL" else Atom(token["atom"]))
+    return count

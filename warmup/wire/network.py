@@ -19,6 +19,17 @@ from warmup.wire.errors import HostRefused, Unreachable, Untrusted, WireError, q
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
+_UNKNOWN_CA = "check the host's name; for a CA of your own set network.ca_file"
+_OTHER_NAME = "use the host name the certificate is for, as the provider documents it"
+# By OpenSSL's X509_V_ERR_ numbers (x509_vfy.h).
+_CERTIFICATE_FIXES = {
+    9: "it is not valid yet: check this machine's clock",
+    10: "the server's operator has to renew it; check this machine's clock too",
+    18: "it vouches for itself: if this server is yours, set network.ca_file to its certificate",
+    62: _OTHER_NAME,
+    64: _OTHER_NAME,
+}
+
 # RFC 6052 2.1: the last 32 bits of this prefix are an IPv4 address.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -147,7 +158,7 @@ def refusal_of(reason: Exception, endpoint: Endpoint) -> WireError:
         case ssl.SSLCertVerificationError():
             return Untrusted(
                 f"the certificate of {endpoint} is not believed: {quote(reason.verify_message or str(reason))}",
-                hint="check the host's name; for a CA of your own set network.ca_file",
+                hint=_CERTIFICATE_FIXES.get(reason.verify_code, _UNKNOWN_CA),
             )
         case ssl.SSLError():
             return Untrusted(

@@ -133,7 +133,7 @@ def failure_of(
     """Our word for an answer that is no token. `secrets` are blotted out of what is quoted."""
     refusal = refusal_in(answer)
     if answer.status == 429 or answer.status >= 500 or (refusal is not None and refusal.error in _LATER):
-        said = f": {quote(refusal.error, secrets=secrets)}" if refusal is not None else ""
+        said = f": {_quoted(refusal.error, secrets)}" if refusal is not None else ""
         return Unavailable(f"{endpoint_of(url)} asks to come back later (HTTP {answer.status}{said})")
     if refusal is not None:
         return refused(refusal, authority, address=address, secrets=secrets)
@@ -143,10 +143,19 @@ def failure_of(
     )
 
 
+def _quoted(said: str, secrets: tuple[str, ...]) -> str:
+    """What the authorisation server said, without what it was told in confidence."""
+    for secret in secrets:
+        # One or two letters would shred the text and hide nothing.
+        if len(secret) > 2:
+            said = said.replace(secret, "…")
+    return quote(said)
+
+
 def refused(refusal: Refusal, authority: Authority, *, address: str, secrets: tuple[str, ...] = ()) -> GrantRefused:
     """The refusal with its fix."""
     why, fix = _meaning(refusal, authority)
-    said = quote(f"{refusal.error}: {refusal.sentence}" if refusal.sentence else refusal.error, secrets=secrets)
+    said = _quoted(f"{refusal.error}: {refusal.sentence}" if refusal.sentence else refusal.error, secrets)
     return GrantRefused(
         f"{authority.name.company} refused the sign-in of {address}: {said.rstrip('.')}",
         hint=fix.format(address=address, name=authority.name),

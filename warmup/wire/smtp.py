@@ -7,6 +7,9 @@ it is `Uncertain`. Message and dot are written in one go, so written means: may 
 No credential is said before TLS is believed; STARTTLS is mandatory where asked for, and EHLO is said anew behind it.
 """
 
+import asyncio
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -25,6 +28,11 @@ from warmup.wire.smtp_auth import sign_in
 from warmup.wire.smtp_line import SmtpLine, dotted, failure_of, open_line, wire_form
 
 _QUIT_SECONDS = 2.0
+# RFC 5321 4.1.2, as far as it keeps a path one argument of its command: no bracket, blank or control outside quotes,
+# and no line or paragraph separator anywhere (\s has them all).
+_PATH = re.compile(
+    r'(?:"(?:[^\s"\\\x00-\x1f\x7f-\x9f]| |\\[ -~])*"|[^\s<>"\x00-\x1f\x7f-\x9f]+)@[^\s<>"\x00-\x1f\x7f-\x9f]+'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,7 @@ async def open_smtp(endpoint: Endpoint, login: Login | None, *, helo: str, netwo
     try:
         offered = await _introduced(line, endpoint, helo, network)
         if login is not None:
+            line.keep_to_ourselves(login)
             await sign_in(line, login, offered.auth, endpoint=endpoint, timeout=network.smtp_timeout)
     except BaseException:
         line.abort()
@@ -79,16 +88,26 @@ class SmtpSession:
         self._timeout = timeout
         self._needs_reset = False
         self._over = False
+        self._visit_ends = math.inf
 
     @property
     def usable(self) -> bool:
-        """True while another message may be submitted."""
+        """True while another message may be submitted: the connection holds, and was not used for too long."""
+        return self._holds and asyncio.get_running_loop().time() < self._visit_ends
+
+    def begin_visit(self, seconds: float) -> None:
+        """Begin no message later than `seconds` from now."""
+        self._visit_ends = asyncio.get_running_loop().time() + seconds
+
+    @property
+    def _holds(self) -> bool:
         return self._line.is_alive and not self._over
 
     async def submit(self, envelope: Envelope) -> Answer:
         """What became of the message. Never sent twice; a cancelled submission leaves `handed_over` telling."""
         self.handed_over = False
-        if not self.usable:
+        # Who asked before it claimed is not turned away for the moment that passed since.
+        if not self._holds:
             return Deferred(reply=None, reason="the connection was lost before the message was sent")
         content = wire_form(envelope.content)
         refusal = _refusal_of_ours(envelope, content, self.offered)
@@ -116,7 +135,7 @@ class SmtpSession:
 
     async def close(self) -> None:
         """QUIT, briefly, and hang up. Never raises."""
-        if self.usable:
+        if self._holds:
             try:
                 await self._line.execute_command(b"QUIT", timeout=min(_QUIT_SECONDS, self._timeout))
             except (SMTPException, OSError):
@@ -269,11 +288,13 @@ def _refusal_of_ours(envelope: Envelope, content: bytes, offered: Capabilities) 
         return _refused(553, "5.6.7", "an address or header beyond ASCII, and this server offers no SMTPUTF8")
     if not content.isascii() and not offered.eight_bit:
         return _refused(554, "5.6.3", "the message has 8-bit lines, and this server offers no 8BITMIME")
-    try:
-        ascii_form(envelope.sender)
-        ascii_form(envelope.recipient)
-    except AddressError as reason:
-        return _refused(553, "5.1.3", str(reason))
+    for address in (envelope.sender, envelope.recipient):
+        try:
+            ascii_form(address)
+        except AddressError as reason:
+            return _refused(553, "5.1.3", str(reason))
+        if not _PATH.fullmatch(address):
+            return _refused(553, "5.1.3", f"{address[:80]!r} is no address, and would be read as more than one word")
     return None
 
 

@@ -46,8 +46,7 @@ async def _tried(line: SmtpLine, mechanism: str, login: Login, *, endpoint: Endp
         # XOAUTH2 says its error in one more challenge: an empty line, and the refusal comes.
         return await line.execute_command(b"", timeout=timeout) if response.code == 334 else response
     except SMTPResponseException as reason:
-        # What is quoted in a garbled reply may be our own words come back.
-        raise ProtocolError(f"{endpoint}: {quote(reason.message, secrets=login.secrets)}") from None
+        raise ProtocolError(f"{endpoint}: {quote(reason.message)}") from None
     except (SMTPException, OSError) as reason:
         raise failure_of(reason, endpoint) from reason
 
@@ -67,7 +66,7 @@ def _wanted(login: Login) -> tuple[str, ...]:
 
 
 def _refusal(response: SMTPResponse, login: Login, endpoint: Endpoint) -> CredentialsRefused | Unavailable:
-    said = quote(f"{response.code} {response.message}", secrets=login.secrets)
+    said = quote(f"{response.code} {response.message}")
     if 400 <= response.code < 500:
         return Unavailable(f"{endpoint} cannot check the login now: {said}")
     hint = about_token(login.username) if login.sign_in is SignIn.XOAUTH2 else ""

@@ -13,7 +13,9 @@ from aiosmtplib.response import SMTPResponse
 
 from warmup.mail.status import GARBLED
 from warmup.policy.mailbox import Endpoint, Security
+from warmup.wire.blot import NO_BLOT, Blot
 from warmup.wire.errors import ProtocolError, Unavailable, Unreachable, WireError, quote
+from warmup.wire.login import Login
 from warmup.wire.network import Network, refusal_of
 
 _LINE_ENDING = re.compile(rb"\r\n|\r|\n")
@@ -24,16 +26,24 @@ class SmtpLine(SMTPProtocol):
     """One connection, one reply to one command."""
 
     desynchronised = False
+    blot: Blot = NO_BLOT
+
+    def keep_to_ourselves(self, login: Login) -> None:
+        """From now on no reply is given out that repeats `login`."""
+        self.blot = Blot(login)
 
     async def read_response(self, timeout: float | None = None) -> SMTPResponse:
-        """The reply; raises SMTPException, code -1 where it is garbled."""
+        """The reply, without an echo of our login; raises SMTPException, code -1 where it is garbled."""
         try:
-            response = await super().read_response(timeout=timeout)
+            code, message = await super().read_response(timeout=timeout)
+        except SMTPResponseException as garbled:
+            # Nor is it chained: a traceback would show what was said.
+            raise SMTPResponseException(garbled.code, self.blot.words(garbled.message)) from None
         finally:
             self.desynchronised = self.desynchronised or bool(self._buffer)
-        if not 200 <= response.code < 600:
-            raise SMTPResponseException(GARBLED, f"{response.code} {response.message}")
-        return response
+        if not 200 <= code < 600:
+            raise SMTPResponseException(GARBLED, self.blot.words(f"{code} {message}"))
+        return SMTPResponse(code, self.blot.words(message))
 
     @property
     def is_alive(self) -> bool:

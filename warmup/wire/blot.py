@@ -1,0 +1,110 @@
+"""What a server says, without the login it was told: an echo ends at the door, before anybody logs it or keeps it.
+
+Servers repeat what they did not understand, and a hostile one repeats what it likes: as it was said, base64 at any
+offset, escaped, wrapped over lines or cut off in the middle. Words that hold an echo are withheld whole, for what
+stands beside it may be its other half; data (a header, the line of a folder) has it starred out, so that its shape
+stays. The code and the status of a reply are digits, and stay.
+"""
+
+import html
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from shlex import quote as shell_quoted
+from urllib.parse import quote as percent
+from urllib.parse import quote_plus
+
+from warmup.mail.status import split_status
+from warmup.wire.login import Login
+
+WITHHELD = "(the server repeated our login; its words are withheld)"
+
+# A shorter password is found in innocent words too: it is taken out of them, and they are left.
+_TELLING = 8
+# So many characters in a row are no accident. Of a long token (OAuth) not every place is remembered: it takes twice as
+# many of its characters then.
+_PIECE = 12
+_DENSE = 256
+_SEPARATORS = re.compile(r"[\s\\'\"]+")
+
+
+class Blot:
+    """Takes what `login` says out of what a server says; without a login nothing is taken out."""
+
+    __slots__ = ("_data", "_pieces", "_short", "_telling")
+
+    def __init__(self, login: Login | None) -> None:
+        forms = set(_forms(login)) if login else set()
+        squeezed = {form: _squeezed(form) for form in forms}
+        self._telling = frozenset(bare for bare in squeezed.values() if len(bare) >= _TELLING)
+        self._pieces = frozenset(piece for bare in self._telling for piece in _pieces(bare))
+        # One or two letters would shred the text and hide nothing.
+        self._short = _any_of(form for form, bare in squeezed.items() if len(bare) < _TELLING and len(form) > 2)
+        self._data = _any_of(form for form in forms if len(form) >= _TELLING)
+
+    def words(self, said: str) -> str:
+        """`said` without an echo: what people are shown, and what is kept of a reply."""
+        if self._echoes(said):
+            status, _ = split_status(said)
+            return f"{status} {WITHHELD}" if status else WITHHELD
+        return self._short.sub("…", said) if self._short else said
+
+    def data(self, raw: bytes) -> bytes:
+        """`raw`, as long as it was, with every whole echo starred out."""
+        if self._data is None:
+            return raw
+        text = raw.decode("utf-8", "surrogateescape")
+        if not self._data.search(text):
+            return raw
+        starred = self._data.sub(lambda found: "*" * len(found[0].encode("utf-8", "surrogateescape")), text)
+        return starred.encode("utf-8", "surrogateescape")
+
+    def finds_in(self, text: str) -> bool:
+        """True where `text` holds an echo."""
+        return self._echoes(text) or (self._short is not None and self._short.search(text) is not None)
+
+    def _echoes(self, said: str) -> bool:
+        if not self._telling:
+            return False
+        bare = _squeezed(said)
+        if any(form in bare for form in self._telling):
+            return True
+        return any(bare[at : at + _PIECE] in self._pieces for at in range(len(bare) - _PIECE + 1))
+
+
+def _forms(login: Login) -> Iterator[str]:
+    """Every way the secret, or the line that carried it, may be spelled when it comes back."""
+    secret, raw = login.secret, login.secret.encode()
+    yield from login.secrets
+    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    yield from (repr(secret)[1:-1], ascii(secret)[1:-1], html.escape(secret), shell_quoted(secret))
+    yield from (percent(secret, safe=""), percent(secret), quote_plus(secret), raw.hex())
+    # As it stands in an IMAP string, where a backslash goes before a quote and a backslash.
+    yield re.sub(r'(["\\])', r"\\\1", secret)
+    for offset in range(3):
+        yield _inside_base64(raw, offset)
+
+
+def _inside_base64(raw: bytes, offset: int) -> str:
+    """The letters of a base64 text that tell of `raw` alone, which begins `offset` bytes after a group of three."""
+    text = b64encode(b"\0" * offset + raw).decode("ascii")
+    return text[-(-offset * 8 // 6) : (offset + len(raw)) * 8 // 6]
+
+
+def _pieces(bare: str) -> Iterator[str]:
+    stride = 1 if len(bare) <= _DENSE else _PIECE
+    return (bare[at : at + _PIECE] for at in range(0, len(bare) - _PIECE + 1, stride))
+
+
+def _squeezed(text: str) -> str:
+    """`text` without what lines are wrapped and quotes are escaped with, in one case, base64's two alphabets as one."""
+    return _SEPARATORS.sub("", text).casefold().replace("-", "+").replace("_", "/")
+
+
+def _any_of(forms: Iterable[str]) -> re.Pattern[str] | None:
+    longest_first = sorted(set(forms), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else None
+
+
+NO_BLOT = Blot(None)
