@@ -82,8 +82,6 @@ def test_a_certificate_for_another_name_is_69(trusting: Desk, accounts: list[Acc
     ("options", "words"),
     [
         (("--timezone", "Europe/Berln"), ("Europe/Berln", 'did you mean "Europe/Berlin"?')),
-        (("--ramp", "rocket"), ("rocket", "standard")),
-        (("--provider", "gmial"), ("gmial", 'did you mean "gmail"?')),
         (("--provider", "gmail", "--daily-limit", "501"), ("501", "at most 500")),
         (("--provider", "workspace", "--account-type", "trial", "--daily-limit", "501"), ("501", "at most 500")),
         (("--provider", "gmail", "--account-type", "platinum"), ("platinum",)),
@@ -106,6 +104,20 @@ def test_a_value_that_will_not_do_is_65(
     trusting: Desk, accounts: list[Account], options: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     refused(trusting, add(trusting, accounts[0], *options), 65, *words)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--ramp", "rocket"), ("rocket", "standard")),
+        (("--provider", "gmial"), ("gmial", 'did you mean "gmail"?')),
+        (("--role", "boss"), ("boss", "control")),
+    ],
+)
+def test_a_value_not_among_the_choices_is_2(
+    trusting: Desk, accounts: list[Account], options: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    refused(trusting, add(trusting, accounts[0], *options), 2, *words)
 
 
 def test_what_is_no_address_is_65(ready: Desk) -> None:

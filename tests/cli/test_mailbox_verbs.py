@@ -91,7 +91,7 @@ def test_set_changes_what_is_said_and_nothing_else(enrolled: Desk, accounts: lis
         (("--daily-limit", "0"), 65),
         (("--target", "101"), 65),
         (("--timezone", "Mars"), 65),
-        (("--ramp", "rocket"), 65),
+        (("--ramp", "rocket"), 2),
         (("--smtp", "mail.one.test:25", "--smtp-security", "none"), 65),
         (("--smtp", "localhost:1"), 2),
         (("--username", "somebody"), 77),

@@ -1,9 +1,11 @@
 """One daemon per ledger, and whoever comes second learns who the first is."""
 
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,17 @@ def test_a_second_daemon_is_told_who_holds_the_ledger(place: Path) -> None:
         assert known is not None
         assert known.pid == os.getpid()
     assert holder(place) is None
+
+
+def test_who_only_looks_keeps_no_daemon_from_starting(place: Path) -> None:
+    lock_path(place).touch()
+    looking = os.open(lock_path(place), os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    ends = threading.Timer(0.02, os.close, [looking])
+    ends.start()
+    with DaemonLock.acquire(place, now=NOW):
+        assert holder(place) is not None
+    ends.join()
 
 
 def test_a_restored_database_is_still_under_the_same_lock(place: Path) -> None:

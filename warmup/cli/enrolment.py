@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from warmup.cli.faults import Fault, bad_input
+from warmup.cli.faults import Fault, bad_input, wrong_usage
 from warmup.config import Settings, is_zone
 from warmup.config.kinds import endpoint, is_loopback
 from warmup.config.mistakes import did_you_mean
@@ -17,7 +17,7 @@ from warmup.ledger.enrolled import NewMailbox
 from warmup.mail.address import domain_of, local_part, parse_address
 from warmup.policy.mailbox import Endpoint, Protocol, Role, Security, SmtpAuth
 from warmup.policy.provider import CUSTOM, Provider, Providers
-from warmup.policy.ramp import RampUnknown, ramp_named
+from warmup.policy.ramp import RAMP_NAMES, RampUnknown, ramp_named
 from warmup.wire.discovery import Found, strangers
 
 DEFAULT_RAMP = "standard"
@@ -107,7 +107,7 @@ def provider_for(wish: Wish, domain: str, providers: Providers, found: Found) ->
         if wish.provider not in providers.by_name:
             near = did_you_mean(wish.provider, providers.by_name).removeprefix("; ")
             known = ", ".join(sorted(providers.by_name))
-            raise bad_input(f'there is no provider "{wish.provider}"', near or f"choose one of {known}")
+            raise wrong_usage(f'there is no provider "{wish.provider}"', near or f"choose one of {known}")
         return providers.named(wish.provider)
     owner = providers.find_by_domain(domain)
     if owner is None and not ((wish.smtp or found.smtp) and (wish.imap or found.imap)):
@@ -152,7 +152,7 @@ def checked_ramp(name: str) -> str:
     try:
         ramp_named(name)
     except RampUnknown as unknown:
-        raise bad_input(str(unknown)) from unknown
+        raise wrong_usage(f'there is no ramp "{name}"', f"choose one of {', '.join(RAMP_NAMES)}") from unknown
     return name
 
 

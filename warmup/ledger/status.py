@@ -77,9 +77,10 @@ class Overview:
 
     @property
     def standing(self) -> Standing | None:
-        """The worst of what was judged; None where nothing was."""
-        found = [one.standing for one in (*self.judged.lanes.values(), self.judged.mailbox, self.judged.domain) if one]
-        return worst(found) if found else None
+        """The worst of what was judged; None where nothing was. Of whom nothing is known is no better than watched."""
+        mine = [one.standing for one in (*self.judged.lanes.values(), self.judged.mailbox) if one]
+        house = [self.judged.domain.standing] if self.judged.domain else []
+        return worst((*mine, *house, *(() if mine else (Standing.WATCHED,)))) if mine or house else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
