@@ -19,7 +19,7 @@ from tests.canaries import traces
 from tests.wire.ron import Heard, NotRon, Play, is_imap, offered, read_script
 from warmup.mail.answer import Accepted
 from warmup.policy.mailbox import Endpoint, Security
-from warmup.wire.errors import Untrusted, WireError
+from warmup.wire.errors import CredentialsRefused, Untrusted, WireError
 from warmup.wire.imap import ImapSession, open_imap
 from warmup.wire.login import Login, SignIn
 from warmup.wire.network import Network
@@ -223,6 +223,10 @@ async def test_the_same_tricks_under_tls_are_not_believed_either(
         elif "greeting" not in script or "hook_login" in script:
             with pytest.raises(WireError):
                 await opening
+        elif login.sign_in is SignIn.XOAUTH2 and "AUTH=XOAUTH2" not in offered(script, "caps_tls"):
+            with pytest.raises(CredentialsRefused, match="takes no OAuth token"):
+                await opening
+            assert not {"LOGIN", "AUTHENTICATE"} & set(tap.heard.verbs)
         else:
             await used(await opening, script)
         tap.assert_no_credential_in_clear()
