@@ -174,12 +174,9 @@ def all_told(house: House) -> bool:
     replies = re.findall(r"event=attempt.*verdict=(refused|deferred)", log)
     doors = set(re.findall(r"event=.?(?:door shut|login refused).*mailbox=(\d+).*protocol=(\w+)", log))
     rows = house.export("attempts")
-    # The rewritten words stand in the ledger: SMTP's in the attempts, the others' as problems.
-    problems = [row["problem"] or "" for row in json.loads(house("status", "--json"))["mailboxes"]]
-    told = sum(WITHHELD in problem for problem in problems)
-    return (
-        len(replies) >= 3 and {protocol for _, protocol in doors} >= {"smtp", "imap"} and told >= 6 and len(rows) >= 4
-    )
+    problems = [row["problem"] for row in json.loads(house("status", "--json"))["mailboxes"] if row["problem"]]
+    both = {protocol for _, protocol in doors} >= {"smtp", "imap"}
+    return both and len(replies) >= 3 and len(problems) >= 6 and len(rows) >= 4
 
 
 @contextmanager
