@@ -51,7 +51,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
         try:
             with watching_processes(kept), chained(house.surroundings) as chain:
                 enrol_all(house, chain, kept)
-                let_it_run(house, kept)
+                let_it_run(house, chain, kept)
                 call_everything(house, chain, kept)
         finally:
             house.close()
@@ -142,10 +142,6 @@ def call_everything(house: House, chain: Chain, kept: Left) -> None:
         for arguments in (["config", "show"], ["status"]):
             name = f"url {number} {arguments[0]}"
             call(chain, kept, name, *arguments, WARMUP__LEDGER__URL=url)
-    token = house.folder.parent / "token"
-    for number in (0, 1, 5, 16):
-        token.write_text(CANARIES[number])
-        call(chain, kept, f"token {number}", "healthcheck", WARMUP__HTTP__TOKEN_FILE=str(token))
     for number in (3, 4):
         name = f"set {number}"
         call(chain, kept, name, "mailbox", "set", ADDRESSES[number], *source(house, number), **said(house, number))
@@ -155,7 +151,7 @@ def call_everything(house: House, chain: Chain, kept: Left) -> None:
     assert kept.codes["refused tls"] == 69
 
 
-def let_it_run(house: House, kept: Left) -> None:
+def let_it_run(house: House, chain: Chain, kept: Left) -> None:
     """The daemon among parrots, until it was told everywhere."""
     stages = [*SMTP_STAGES, *IMAP_STAGES]
     kept.parrot.stages.update({address: stages[number % len(stages)] for number, address in enumerate(ADDRESSES)})
@@ -164,6 +160,10 @@ def let_it_run(house: House, kept: Left) -> None:
     for path in ("/metrics", "/readyz", "/livez"):
         kept.places[f"GET {path}"] = house.get(path)[1].encode()
     kept.places["healthcheck of the daemon"] = house("healthcheck", "--json").encode()
+    token = house.folder.parent / "token"
+    for number in (0, 1, 5, 16):
+        token.write_text(CANARIES[number])
+        call(chain, kept, f"token {number}", "healthcheck", WARMUP__HTTP__TOKEN_FILE=str(token))
     pid = house.daemons[-1].pid
     kept.places["environ of the daemon"] = Path(f"/proc/{pid}/environ").read_bytes()
     assert house.stop() == 0
