@@ -162,7 +162,7 @@ def let_it_run(house: House, chain: Chain, kept: Left) -> None:
     kept.places["healthcheck of the daemon"] = house("healthcheck", "--json").encode()
     token = house.folder.parent / "token"
     for number in (0, 1, 5, 16):
-        token.write_text(CANARIES[number])
+        token.write_text(f"{CANARIES[number]}\n{CANARIES[number]}")
         call(chain, kept, f"token {number}", "healthcheck", WARMUP__HTTP__TOKEN_FILE=str(token))
     pid = house.daemons[-1].pid
     kept.places["environ of the daemon"] = Path(f"/proc/{pid}/environ").read_bytes()
