@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test lint unit lab properties bench lock clean
+.PHONY: help demo test lint unit lab properties bench crossval fuzz lock clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,9 +48,18 @@ properties: $(STAMP)  ## the properties of the core with 10,000 examples each
 bench: $(STAMP)  ## speed and memory, as figures and ratios in one run
 	@$(BIN)/python -m tests.bench
 
+crossval: $(STAMP)  ## how well replies and reports are read, also without the rules of the server that is asked
+	@$(BIN)/python -m tests.crossval
+
+SECONDS_EACH := $(if $(filter environment command line,$(origin SECONDS)),$(SECONDS),300)
+fuzz: $(STAMP)  ## coverage-guided fuzzing of every parser, five minutes each; SECONDS=60 for less
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.txt 2> >(grep -v '^WARNING: Location' >&2)
+	@$(BIN)/python -m tests.fuzz $(SECONDS_EACH)
+
 lock: $(STAMP)  ## pin the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group test -o tests/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 tests/fuzz/requirements.in -o tests/fuzz/requirements.txt
 
 clean:  ## remove what make made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Account, Desk
+from warmup.ledger import Ledger
+from warmup.policy.mailbox import Protocol
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,25 @@ def test_remove_lets_the_address_be_enrolled_again(enrolled: Desk, accounts: lis
         assert enrolled.addresses() == [accounts[1].address]
         arguments = ["mailbox", "add", ada.address, *ada.servers, "--password-stdin"]
         assert enrolled.warmup(*arguments, stdin=ada.password).code == 0
+
+
+async def test_a_good_check_lifts_a_suppression_and_refused_logins(enrolled: Desk, accounts: list[Account]) -> None:
+    ada = accounts[0].address
+    ledger = Ledger.open(f"sqlite:///{enrolled.folder / 'warmup.db'}")
+    mailbox = await ledger.mailboxes.get(ada)
+    now = mailbox.enrolled_at
+    await ledger.standings.suppress(ada, "550 5.1.1 no such user", now=now)
+    for _ in range(2):
+        await ledger.logins.refused(mailbox.id, Protocol.SMTP, now=now)
+    broken = enrolled.warmup("mailbox", "check", ada, WARMUP__NETWORK__CA_FILE="")
+    assert broken.code == 69
+    assert await ledger.standings.suppressed() == {ada}
+    ended = enrolled.warmup("mailbox", "check", ada)
+    assert ended.code == 0
+    assert "it is written to again" in ended.err
+    assert await ledger.standings.suppressed() == frozenset()
+    assert await ledger.logins.refusals(mailbox.id) == {}
+    await ledger.close()
 
 
 def test_check_says_what_is_wrong_now(enrolled: Desk, accounts: list[Account]) -> None:

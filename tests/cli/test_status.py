@@ -13,9 +13,13 @@ import pytest
 
 from tests.cli.conftest import COMMAND, Desk
 from tests.cli.story import MONDAY, founded, judgement
-from tests.ledger.conftest import MINUTE, World
+from tests.ledger.conftest import HOUR, MINUTE, World
+from warmup.ledger.attempts import NewHold
 from warmup.ledger.lock import DaemonLock
+from warmup.ledger.sightings import NewSighting
 from warmup.ledger.standings import Subject
+from warmup.policy.authentication import Method
+from warmup.policy.fate import Placement
 from warmup.policy.standing import Standing
 
 
@@ -61,6 +65,7 @@ async def test_status_tells_the_day_of_every_mailbox(ready: Desk) -> None:
         "standing": "slowed",
         "capped_by": None,
         "suppressed": None,
+        "holds": [],
         "authentication": [],
         "problem": None,
         "problem_at": None,
@@ -79,6 +84,25 @@ async def test_the_table_says_the_same_and_obeys_no_escape_sequence(ready: Desk)
     assert "95% (85% to 99%)" in ann
     assert "slowed" in ann
     assert bob.endswith("the server said [31mno and closed")
+
+
+async def test_what_servers_said_is_shown(ready: Desk) -> None:
+    async with founded(ready) as world:
+        (slot,) = await world.plan(1, at=MONDAY)
+        await world.send(slot)
+        vouched = {Method.SPF: "pass", Method.DKIM: "fail"}
+        seen = NewSighting(slot_id=slot.id, placement=Placement.INBOX, vouched=vouched)
+        await world.ledger.sightings.record(slot.recipient_id, [seen], now=MONDAY + MINUTE)
+        await world.ledger.standings.suppress("eve@two.test", "550 5.1.1 no such user", now=MONDAY)
+        hold = NewHold(until=MONDAY + HOUR, reason="421 4.7.28 slow down", provider="one.test")
+        await world.ledger.attempts.hold(world.sender.account_id, hold, now=MONDAY)
+    ann, _, eve = ready.warmup("status", "--json").document["mailboxes"]
+    assert ann["authentication"] == [{"provider": "one.test", "spf": 1.0, "dkim": 0.0, "dmarc": None}]
+    assert ann["holds"] == [{"provider": "one.test", "until": "2031-03-03T10:00:00Z", "reason": "421 4.7.28 slow down"}]
+    assert eve["suppressed"] == "550 5.1.1 no such user"
+    shown = ready.warmup("status").out
+    assert "one.test waits until 2031-03-03T10:00:00Z: 421 4.7.28 slow down" in shown
+    assert "nobody writes to it until `warmup mailbox check eve@two.test`: 550 5.1.1 no such user" in shown
 
 
 async def test_a_paused_mailbox_says_so(ready: Desk) -> None:

@@ -260,6 +260,20 @@ async def test_a_report_about_what_this_mailbox_never_sent_is_dropped(stage: Sta
         assert (await circle.ledger.evidence.of_domain("one.test", since=START)).heard == ()
 
 
+@pytest.mark.parametrize(("action", "heard"), [("failed", 1), ("delayed", 0), ("relayed", 0)])
+async def test_only_what_failed_counts_as_bounced(stage: Stage, action: str, heard: int) -> None:
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await plan_today(stage.ids[ANNA], circle)
+        slot = await stage.send_next(circle)
+        report = REPORT.format(to=ANNA, message_id=slot.message_id).replace("Action: failed", f"Action: {action}")
+        await stage.put(ANNA, report)
+        await observe(stage.ids[ANNA], circle)
+        known = await circle.ledger.evidence.of(stage.ids[ANNA], since=START)
+        assert len(known.heard) == heard
+        assert len(await circle.ledger.standings.suppressed()) == heard
+
+
 async def test_what_was_seen_to_arrive_is_not_undone_by_a_report(stage: Stage) -> None:
     async with stage.circle() as circle:
         await stage.found(circle)
@@ -346,10 +360,14 @@ async def test_a_word_against_the_domain_brakes_every_mailbox_of_it(stage: Stage
     async with stage.circle() as circle:
         await stage.found(circle)
         await stage.enrol(circle, AMOS, Role.SENDER)
-        await plan_today(stage.ids[ANNA], circle)
-        await stage.send_to(circle, BERT, FaultKind.REFUSE, unauthenticated)
-        await judge(stage.ids[ANNA], circle)
-        judged = await circle.ledger.standings.of(stage.ids[AMOS])
+        await judge(stage.ids[AMOS], circle)
+        # The younger mailbox hears of it: the domain is judged at once, and not when its eldest is next.
+        await plan_today(stage.ids[AMOS], circle)
+        while (await stage.due(circle, AMOS))[0].recipient_id != stage.ids[BERT]:
+            await stage.send_next(circle, AMOS)
+        stage.sandbox.inject(Fault(kind=FaultKind.REFUSE, recipient=BERT, reply=unauthenticated))
+        await stage.send_next(circle, AMOS)
+        judged = await circle.ledger.standings.of(stage.ids[ANNA])
         assert judged.domain is not None
         assert judged.domain.standing is Standing.SLOWED
         assert "5.7.26" in judged.domain.reason

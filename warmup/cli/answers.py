@@ -11,14 +11,13 @@ from warmup.policy.blame import blame_reported
 Answer = dict[str, Any]
 
 
-def reply_answer(said: str) -> Answer:
-    """The answer about an SMTP reply, as a server said it or a log tells it."""
-    reported = Reported(address=None, action=None, reply=read_diagnostic(said))
-    return message_answer(Report(kind=Kind.REPLY, recipients=(reported,)))
+def reply_report(said: str) -> Report:
+    """An SMTP reply, as a server said it or a log tells it, in the shape of a report about one nameless recipient."""
+    return Report(kind=Kind.REPLY, recipients=(Reported(address=None, action=None, reply=read_diagnostic(said)),))
 
 
-def message_answer(report: Report) -> Answer:
-    """The answer about a message that was read as `report`."""
+def report_answer(report: Report) -> Answer:
+    """The answer about what was read as `report`."""
     answer: Answer = {"kind": report.kind.value}
     if report.kind is Kind.COMPLAINT:
         answer["feedback_type"] = report.feedback_type

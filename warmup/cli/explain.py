@@ -10,12 +10,11 @@ from typing import Annotated
 
 import typer
 
-from warmup.cli.answers import auth_results_answer, message_answer, reply_answer
+from warmup.cli.answers import auth_results_answer, reply_report, report_answer
 from warmup.cli.explain_lines import answer_lines
 from warmup.cli.faults import bad_input, wrong_usage
 from warmup.cli.output import Json, print_json
 from warmup.mail.authres import AuthResults, read_auth_results
-from warmup.mail.diagnostic import read_diagnostic
 from warmup.mail.parts import MOST_BYTES
 from warmup.mail.report import Kind, Report, Reported, read_report
 from warmup.policy.blame import Blame, Cause, Permanence, blame_reported
@@ -82,15 +81,14 @@ def explain(
     if jsonl:
         answer_lines(sys.stdin.buffer, sys.stdout.buffer)
     elif auth_results is not None:
-        read = read_auth_results(auth_results)
+        read = read_auth_results(_whole(auth_results))
         print_json("explain", auth_results_answer(read)) if json else _tell_auth_results(read)
     elif message is not None:
         report = read_report(_bytes_of(message))
-        print_json("explain", message_answer(report)) if json else _tell(report)
+        print_json("explain", report_answer(report)) if json else _tell(report)
     elif reply is not None:
-        said = _stdin_text() if reply == "-" else reply
-        report = Report(kind=Kind.REPLY, recipients=(Reported(address=None, action=None, reply=read_diagnostic(said)),))
-        print_json("explain", reply_answer(said)) if json else _tell(report)
+        said = reply_report(_stdin_text() if reply == "-" else _whole(reply))
+        print_json("explain", report_answer(said)) if json else _tell(said)
 
 
 def _bytes_of(file: Path) -> bytes:
@@ -107,6 +105,11 @@ def _bytes_of(file: Path) -> bytes:
 
 def _stdin_text() -> str:
     return sys.stdin.buffer.read(MOST_BYTES).decode("utf-8", "replace")
+
+
+def _whole(argument: str) -> str:
+    """`argument` as text: bytes of it that are no UTF-8 came as half characters."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _tell(report: Report) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, BinaryIO, Final
 
-from warmup.cli.answers import Answer, auth_results_answer, message_answer, reply_answer
+from warmup.cli.answers import Answer, auth_results_answer, reply_report, report_answer
 from warmup.mail.authres import read_auth_results
 from warmup.mail.parts import MOST_BYTES
 from warmup.mail.report import read_report
@@ -42,15 +42,23 @@ def answer_lines(asked: BinaryIO, told: BinaryIO) -> None:
 def _answered(line: bytes) -> Answer:
     """The answer to one line, with its id; `error` says what is wrong with one that has none."""
     try:
-        question = json.loads(line)
+        question = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return {"id": _id_in(line), "error": "the line is no JSON; write one object a line"}
     if not isinstance(question, dict):
         return {"id": None, "error": "the line is no JSON object; write one object a line"}
+    name = question.get("id")
+    if isinstance(name, dict | list):
+        return {"id": None, "error": "the id is neither text nor a number; write one of them"}
     try:
-        return {"id": question.get("id"), **_answer(question)}
+        return {"id": name, **_answer(question)}
     except _Unanswerable as reason:
-        return {"id": question.get("id"), "error": str(reason)}
+        return {"id": name, "error": str(reason)}
+
+
+def _refuse(word: str) -> None:
+    # RFC 8259 knows no NaN and no Infinity, and our answer must not repeat them.
+    raise ValueError(word)
 
 
 def _answer(question: dict[str, Any]) -> Answer:
@@ -62,9 +70,9 @@ def _answer(question: dict[str, Any]) -> Answer:
         raise _Unanswerable(f"{asks[0]} is no text; write it as a JSON string")
     match asks[0]:
         case "reply":
-            return reply_answer(said)
+            return report_answer(reply_report(said))
         case "message_base64":
-            return message_answer(read_report(_decoded(said)))
+            return report_answer(read_report(_decoded(said)))
         case _:
             return auth_results_answer(read_auth_results(said))
 

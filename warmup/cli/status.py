@@ -104,6 +104,7 @@ def _line(one: Overview) -> dict[str, Any]:
         "standing": one.standing.value if one.standing else None,
         "capped_by": one.capped_by.value if one.capped_by else None,
         "suppressed": one.suppressed,
+        "holds": [{"provider": held.provider, "until": held.until, "reason": held.reason} for held in one.holds],
         "authentication": [
             {"provider": provider, **{method.value: _ratio(found.get(method)) for method in Method}}
             for provider, found in sorted(one.authentication.items())
@@ -149,7 +150,7 @@ def _row(one: Overview) -> tuple[str, ...]:
         f"{one.sent_today}/{one.target_today}/{mailbox.daily_limit}",
         _inbox(one),
         _standing(one),
-        _printable(mailbox.problem or _suppression(one)),
+        _printable(mailbox.problem or _suppression(one) or _holds(one)),
     )
 
 
@@ -166,6 +167,13 @@ def _suppression(one: Overview) -> str:
     if one.suppressed is None:
         return ""
     return f"nobody writes to it until `warmup mailbox check {one.mailbox.address}`: {one.suppressed}"
+
+
+def _holds(one: Overview) -> str:
+    return "; ".join(
+        f"{held.provider or 'all sending'} waits until {instant(held.until.replace(microsecond=0))}: {held.reason}"
+        for held in one.holds
+    )
 
 
 def _standing(one: Overview) -> str:

@@ -23,6 +23,7 @@ from warmup.ledger.tables import (
     engagement_ends,
     engagements,
     flights,
+    holds,
     kept_uses,
     lapses,
     mailboxes,
@@ -41,12 +42,22 @@ from warmup.policy.standing import Standing, worst
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Nothing is sent until then, to anybody or to one receiving `provider`; `reason` is the server's word."""
+
+    provider: str | None
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """One mailbox now. Today is its own civil date; where that is not planned yet, target and sent are 0.
 
     `day` is the last planned day of its ramp, 0 of none. `sent_24h` counts accepted, uncertain and in flight of the
     account, `own_24h` the operator's own besides. `standing` is the worst of its lanes, itself and its domain.
-    `suppressed` is why nobody writes to it; `authentication` how its messages fared lately, by receiving provider.
+    `suppressed` is why nobody writes to it, `holds` what holds its sending now, `authentication` how its messages fared
+    lately, by receiving provider.
     """
 
     mailbox: Mailbox
@@ -61,6 +72,7 @@ class Overview:
     judged: Judged
     problem_at: datetime | None
     suppressed: str | None = None
+    holds: tuple[Held, ...] = ()
     authentication: Mapping[str, Mapping[Method, Share]] = field(default_factory=dict)
 
     @property
@@ -107,6 +119,7 @@ def _fleet(connection: Connection, *, now: datetime) -> tuple[Overview, ...]:
     uses = _Uses.read(connection, now)
     judged = read_all_standings(connection)
     sent = _sent_by_date(connection, now)
+    held = _holds(connection, now)
     vouched: defaultdict[int, dict[str, Mapping[Method, Share]]] = defaultdict(dict)
     for (mailbox_id, provider), found_shares in read_shares(connection, now).items():
         vouched[mailbox_id][provider] = found_shares
@@ -129,6 +142,7 @@ def _fleet(connection: Connection, *, now: datetime) -> tuple[Overview, ...]:
                 judged=judged.of(mailbox.id, mailbox.domain),
                 problem_at=row["problem_at"],
                 suppressed=row["suppressed"],
+                holds=held.get(mailbox.account_id, ()),
                 authentication=vouched[mailbox.id],
             )
         )
@@ -161,6 +175,14 @@ def fleet_query(now: datetime) -> Select[*tuple[Any, ...]]:
         .outerjoin(suppressions, suppressions.c.address == mailboxes.c.address_key)
         .where(mailboxes.c.removed_at.is_(None))
     )
+
+
+def _holds(connection: Connection, now: datetime) -> dict[int, tuple[Held, ...]]:
+    """The longest hold of each account and of each of its lanes, by account."""
+    found: defaultdict[int, dict[str, Held]] = defaultdict(dict)
+    for row in connection.execute(select(holds).where(holds.c.until > now).order_by(holds.c.until)):
+        found[row.account_id][row.provider] = Held(provider=row.provider or None, until=row.until, reason=row.reason)
+    return {account: tuple(by[lane] for lane in sorted(by)) for account, by in found.items()}
 
 
 def _sent_by_date(connection: Connection, now: datetime) -> Counter[tuple[int, date]]:

@@ -16,7 +16,7 @@ from typing import Final
 MOST_CHARACTERS: Final = 65_536
 MOST_RESULTS: Final = 200
 _NAME: Final = re.compile(
-    r"\s*(?:ARC-|X-(?:\w{1,40}-){0,4})?Authentication-Results(?:-Original)?\s*:", re.IGNORECASE | re.ASCII
+    r"\A\s{0,99}(?:ARC-|X-(?:\w{1,40}-){0,4})?Authentication-Results(?:-Original)?\s*:", re.IGNORECASE | re.ASCII
 )
 _QUOTED_PRINTABLE: Final = re.compile(r"\w=3D\w", re.ASCII)
 _ESCAPE: Final = re.compile(r"=(?:(3D|20|09)|\r?\n|\Z)")

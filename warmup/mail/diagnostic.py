@@ -52,6 +52,8 @@ def read_diagnostic(text: str, *, status: str | None = None) -> Reply:
 
 
 def _told_status(said: str, code: int) -> str | None:
-    """The first status of the code's class, or the first where there is no code."""
-    statuses = (found[0] for found in _ANY_STATUS.finditer(said))
-    return next((status for status in statuses if code == GARBLED or status[0] == str(code)[0]), None)
+    """The first status of the code's class, or the first where there is no code; one that tells something, if any."""
+    found = [found[0] for found in _ANY_STATUS.finditer(said)]
+    statuses = [status for status in found if code == GARBLED or status[0] == str(code)[0]]
+    # RFC 3463 3.1: X.0.Y is "other or undefined"; Exchange says it before it quotes the other server's.
+    return next((status for status in statuses if status[1:3] != ".0"), statuses[0] if statuses else None)

@@ -17,6 +17,7 @@ class Dialects:
     """What to look for in the sender, the subject, the text, and lines of it (dialects.toml tells of each)."""
 
     sender: re.Pattern[str]
+    robot: re.Pattern[str]
     subject: re.Pattern[str]
     opening: re.Pattern[str]
     auto: re.Pattern[str]
@@ -24,11 +25,11 @@ class Dialects:
 
 
 @cache
-def dialects(*, without: str | None = None) -> Dialects:
-    """All dialects together; `without` leaves one provider's out."""
+def dialects(*, without: frozenset[str] = frozenset()) -> Dialects:
+    """All dialects together; `without` leaves those of some providers out."""
     known = tomllib.loads((files(__package__) / "dialects.toml").read_text("utf-8"))["dialect"]
-    kept = [one for one in known if one["provider"] != without]
-    names = ("sender", "subject", "opening", "auto", "cut")
+    kept = [one for one in known if one["provider"] not in without]
+    names = ("sender", "robot", "subject", "opening", "auto", "cut")
     patterns = {name: [said for one in kept for said in one.get(name, [])] for name in names}
     return Dialects(**{name: _any(said) for name, said in patterns.items()})
 

@@ -12,7 +12,8 @@ from typing import Final
 MOST_RECIPIENTS: Final = 100
 _MOST_LINES: Final = 5_000
 _FIELD: Final = re.compile(r"([A-Za-z][A-Za-z-]{2,40}) ?:(.*)", re.DOTALL | re.ASCII)
-_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"\\]{1,128}@[^\s<>()\[\],;:@\"\\]{1,255}")
+# An address that is mentioned somewhere, valid or not; found in linear time.
+MENTIONED: Final = re.compile(r"[^\s<>()\[\],;:\"\\]{1,128}@[^\s<>()\[\],;:@\"\\]{1,255}")
 # What begins the account of another recipient where no blank line does.
 _BEGINS: Final = frozenset({"final-recipient", "action"})
 _TELLING: Final = frozenset({"final-recipient", "original-recipient", "x-actual-recipient", "action", "status"})
@@ -53,7 +54,7 @@ def embedded_accounts(text: str) -> tuple[Account, ...]:
 def _account(group: Mapping[str, str]) -> Account:
     action = re.match(r"[a-z]+", group.get("action", "").lower())
     said = (group.get(name, "") for name in ("final-recipient", "original-recipient", "x-actual-recipient"))
-    found = (_ADDRESS.search(value) for value in said)
+    found = (MENTIONED.search(value) for value in said)
     return Account(
         address=next((address[0] for address in found if address), None),
         action=action[0] if action else None,

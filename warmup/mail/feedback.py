@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from warmup.mail.dsn import MOST_RECIPIENTS
+from warmup.mail.dsn import MENTIONED, MOST_RECIPIENTS
 from warmup.mail.parts import Part
 
-_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"\\]{1,128}@[^\s<>()\[\],;:@\"\\]{1,255}")
 _FIELD: Final = re.compile(r"([A-Za-z][A-Za-z-]{2,40})[ \t]{0,9}:[ \t]*(.*)", re.ASCII)
 _WORD: Final = re.compile(r"[a-z][a-z-]{0,30}", re.ASCII)
 # RFC 5965 3.2 and 7.3; RFC 6430, RFC 6591.
@@ -35,6 +34,8 @@ def complaint(whole: Part, leaves: Sequence[Part]) -> Complaint | None:
     for leaf in leaves:
         if leaf.content_type == "message/feedback-report":
             return _told(_fields(leaf.text()))
+    if whole.first("x-apple-unsubscribe").strip().lower() == "true":
+        return Complaint(feedback_type="opt-out")
     if _is_feedback(whole):
         return _told(_fields("\n".join(leaf.text()[:8_000] for leaf in leaves[:3])))
     return None
@@ -53,7 +54,7 @@ def _told(fields: Mapping[str, list[str]]) -> Complaint:
     kind = next((found[0] for found in (_WORD.match(said.lower()) for said in kinds) if found), _ABUSE)
     names = ("original-rcpt-to", "removal-recipient", "x-original-rcpt-to", "x-hmxmroriginalrecipient")
     said = [value for name in names for value in fields.get(name, [])]
-    addresses = dict.fromkeys(address for value in said for address in _ADDRESS.findall(value))
+    addresses = dict.fromkeys(address for value in said for address in MENTIONED.findall(value))
     return Complaint(feedback_type=kind, recipients=tuple(addresses)[:MOST_RECIPIENTS])
 
 

@@ -21,15 +21,15 @@ _ADDRESS: Final = r"[^\s<>()\[\],;:@\"'\\*]{1,128}@[^\s<>()\[\],;:@\"'\\]{1,255}
 # "<a@b>: …", "a@b", " * a@b", ">>> a@b <a@b>", '"a@b":', "a@b: …", "name:000:<a@b> : …", "554 5.0.0 <a@b>: …"
 _LINE: Final = re.compile(
     r"[ \t]{0,12}(?:[*>•-]{1,3}[ \t]*)?([245]\d\d[ -](?:[245]\.\d{1,3}\.\d{1,3} )?)?[\"']?(?:[\w.+-]{1,60}:\d{1,12}:)?"
-    rf"<?({_ADDRESS})>?[\"']?(?:[ \t]*<(?:mailto:)?[^<>\s]{{1,256}}>)?(?=[ \t]*(?::|\.\.\.|,|;|\(|-|$))[ \t]*(.*)"
+    rf"<?({_ADDRESS})>?[\"']?(?:[ \t]*<(?:mailto:)?[^<>\s]{{1,256}}>)?(?=[ \t]*(?::|\.\.\.|,|;|\(|\[|-|$))[ \t]*(.*)"
 )
 _BARE: Final = re.compile(rf"({_ADDRESS})[ \t]+(\w.*)")
 _NAMED: Final = re.compile(
-    r"(?:\bto|\ban|\bpara|\ba|errors?|recipients?|destinat\w+|address\w*|user\w*|宛先)[ \t]*:?[ \t]*[\"'<]{0,2}"
-    rf"(?:mailto:)?({_ADDRESS})",
+    r"(?:\bto|\ban|\bpara|\ba|errors?|recipients?|destinat\w+|address\w*|user\w*|宛先)"
+    rf"(?:[ \t]*:[ \t]*|[ \t]+|(?=[\"'<]))[\"'<]{{0,2}}(?:mailto:)?({_ADDRESS})",
     re.IGNORECASE,
 )
-_CODED: Final = re.compile(r"[ \t]*(?:[45]\d\d[ -]|<<<|in:|out:|subject:|from:|message-id:)", re.IGNORECASE)
+_CODED: Final = re.compile(r"[ \t]*(?:[45]\d\d[ -]|<<<|in:|out:|subject:|from:?[ \t]|message-id:)", re.IGNORECASE)
 _CODE: Final = re.compile(r"(?<![\d.])[45](?:\d\d[ -]|\.\d{1,3}\.\d{1,3}(?![\d.]))")
 
 

@@ -1,6 +1,7 @@
 """Notifications about mail that come as JSON: Amazon SES by way of SNS, subscribed by email."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -8,7 +9,7 @@ from typing import Any, Final
 from warmup.mail.dsn import MOST_RECIPIENTS, Account
 from warmup.mail.feedback import Complaint
 
-_DEEPEST: Final = 60
+_ID: Final = re.compile(r"<[^<>\s]{1,998}>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class Notification:
 
 
 def notification(text: str) -> Notification | None:
-    """The notification in `text`, or None where it is none."""
+    """The notification that `text` begins with, or None where it is none."""
     said = _document(text)
     inner = said.get("Message")
     if isinstance(inner, str):
@@ -70,13 +71,11 @@ def _complained(complaint: Mapping[str, Any]) -> Complaint:
 
 
 def _document(text: str) -> Mapping[str, Any]:
-    """The JSON object in `text`, which may stand between words and may have been broken into lines."""
+    """The JSON object in `text`, which may have been broken into lines and have words behind it."""
     start, end = text.find("{"), text.rfind("}")
-    if start < 0 or end < start or '"' not in text[start : start + 20]:
+    if text[:start].strip() or end < start or '"' not in text[start : start + 20]:
         return {}
     for said in (text[start : end + 1], text[start : end + 1].replace("\n", "")):
-        if said.count("{") + said.count("[") > _DEEPEST * 20:
-            return {}
         try:
             return _table(json.loads(said))
         except (ValueError, RecursionError):
@@ -88,7 +87,8 @@ def _message_id(mail: Mapping[str, Any]) -> str | None:
     common = _word(_table(mail.get("commonHeaders")).get("messageId"))
     headers = (_table(one) for one in _list(mail.get("headers")))
     named = (_word(one.get("value")) for one in headers if str(one.get("name")).lower() == "message-id")
-    return next(named, None) or common
+    found = _ID.search(next(named, None) or common or "")
+    return found[0] if found else None
 
 
 def _table(said: object) -> Mapping[str, Any]:
@@ -100,4 +100,5 @@ def _list(said: object) -> Sequence[Any]:
 
 
 def _word(said: object) -> str | None:
-    return said[:4_000] if isinstance(said, str) and said else None
+    # JSON may name halves of characters (\\ud800), which no text holds.
+    return said[:4_000].encode("utf-8", "replace").decode() if isinstance(said, str) and said else None

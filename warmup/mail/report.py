@@ -16,7 +16,7 @@ from warmup.mail.answer import Reply
 from warmup.mail.autoreply import is_auto_reply
 from warmup.mail.diagnostic import read_diagnostic
 from warmup.mail.dialect import Dialects, dialects
-from warmup.mail.dsn import Account, accounts, embedded_accounts
+from warmup.mail.dsn import MENTIONED, MOST_RECIPIENTS, Account, accounts, embedded_accounts
 from warmup.mail.feedback import Complaint, complaint
 from warmup.mail.folding import folded
 from warmup.mail.notice import Notice, notice
@@ -76,19 +76,21 @@ _ANSWER: Final = re.compile(r"^(?:re|aw|fwd?|wg|tr|sv|vs|rv|r|i)\s?:", re.IGNORE
 _UNEXPLAINED: Final = re.compile(r"[\W\d_]*\Z")
 
 
-def read_report(raw: bytes, *, identity_header: str | None = "X-Warmup-Id", without: str | None = None) -> Report:
-    """What `raw` reports; `without` leaves one provider's dialect out."""
-    report = _read(raw, identity_header, without)
+def read_report(
+    raw: bytes, *, identity_header: str | None = "X-Warmup-Id", without: frozenset[str] = frozenset()
+) -> Report:
+    """What `raw` reports; `without` leaves the dialects of some providers out."""
+    known = dialects(without=without)
+    report = _read(raw, identity_header, known)
     if not _is_mute(report):
         return report
     # Some gateways wrap another server's report in one of their own that gives no reason.
     enclosed = (leaf.decoded() for leaf in leaves(message(raw)) if leaf.content_type == "message/rfc822")
-    inner = next((_read(said, identity_header, without) for said in enclosed), report)
+    inner = next((_read(said, identity_header, known) for said in enclosed), report)
     return inner if inner.kind is Kind.BOUNCE and not _is_mute(inner) else report
 
 
-def _read(raw: bytes, identity_header: str | None, without: str | None) -> Report:
-    known = dialects(without=without)
+def _read(raw: bytes, identity_header: str | None, known: Dialects) -> Report:
     whole = message(raw)
     inner = leaves(whole)
     about = returned(inner, identity_header=identity_header)
@@ -96,12 +98,12 @@ def _read(raw: bytes, identity_header: str | None, without: str | None) -> Repor
     if against is not None:
         return _complaint(against, about)
     text = _text(inner)
-    told = notification(text) if '"mail"' in text or '\\"mail\\"' in text else None
+    told = notification(text)
     if told is not None:
         return _notified(told, about)
-    said = tuple(account for leaf in inner for account in _accounts(leaf)) or embedded_accounts(text)
+    said = tuple(account for leaf in inner for account in _accounts(leaf))
     if said or _is_bounce(whole, text, known, about):
-        return _delivery(whole, said, notice(text, known), about)
+        return _delivery(whole, said or embedded_accounts(text), notice(text, known), about)
     if is_auto_reply(whole, known):
         recipients = (Reported(address=_author(whole), action=None, reply=Reply(code=GARBLED)),)
         return Report(kind=Kind.AUTO_REPLY, recipients=recipients, reported_ids=_answered_ids(whole))
@@ -142,10 +144,8 @@ def _explained(account: Account, words: Notice) -> Reported:
 
 def _from_words(whole: Part, words: Notice) -> tuple[Reported, ...]:
     """The recipients of a report that has words alone."""
-    failed = re.findall(r"[^\s<>,;\"]{1,128}@[^\s<>,;\"]{1,255}", whole.first("x-failed-recipients")[:4_000])
-    addresses = [
-        address for address in dict.fromkeys([*failed, *words.by_address]) if failed == [] or address in failed
-    ]
+    failed = MENTIONED.findall(whole.first("x-failed-recipients")[:4_000])
+    addresses = list(dict.fromkeys(failed or words.by_address))[:MOST_RECIPIENTS]
     more = _WHEN.get(words.command or "", "")
     action = "delayed" if re.search(r"\bdelay|warning", folded(whole.words("subject"))) else "failed"
     return tuple(
@@ -167,8 +167,11 @@ def _is_bounce(whole: Part, text: str, known: Dialects, about: Returned) -> bool
     by_subject = not _ANSWER.match(subject) and known.subject.search(subject) is not None
     by_words = known.opening.search(words) is not None
     by_reply = not _ANSWER.match(subject) and _CODE.search(words) is not None
-    if known.sender.search(folded(whole.words("from")[:300])) or _is_daemon_path(whole):
+    author = folded(whole.words("from")[:300])
+    if known.sender.search(author) or _is_daemon_path(whole):
         return by_subject or by_reply or (by_words and "@" in words)
+    if known.robot.search(author) and about.is_enclosed:
+        return by_words and "@" in words
     is_machine = _MACHINE.match(whole.first("auto-submitted")) is not None or whole.first("return-path") == "<>"
     return is_machine and by_subject and by_words and (by_reply or bool(about.message_ids))
 
@@ -207,7 +210,7 @@ def _report(kind: Kind, recipients: tuple[Reported, ...], about: Returned) -> Re
 
 
 def _complaint(against: Complaint, about: Returned) -> Report:
-    addresses = against.recipients or about.recipients or (None,)
+    addresses = against.recipients or (None,)
     return Report(
         kind=Kind.COMPLAINT,
         recipients=tuple(Reported(address=one, action=None, reply=Reply(code=GARBLED)) for one in addresses),
@@ -229,7 +232,7 @@ def _notified(told: Notification, about: Returned) -> Report:
 
 
 def _author(whole: Part) -> str | None:
-    found = re.search(r"[^\s<>()\[\],;:\"\\]{1,128}@[^\s<>()\[\],;:@\"\\]{1,255}", whole.first("from")[:1_000])
+    found = MENTIONED.search(whole.first("from")[:1_000])
     return found[0] if found else None
 
 

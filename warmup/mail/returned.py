@@ -1,7 +1,7 @@
 """Whose message a report is about: what the header of the returned message says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from warmup.mail.header import parse_header_block
@@ -21,14 +21,14 @@ class Returned:
     message_ids: tuple[str, ...] = ()
     identity: str | None = None
     from_address: str | None = None
-    recipients: tuple[str, ...] = ()
+    is_enclosed: bool = False  # as a part of its own
 
 
 def returned(leaves: Sequence[Part], *, identity_header: str | None) -> Returned:
     """The message that a report with these parts returns: an enclosed one, else the header its text shows."""
     for leaf in leaves:
         if leaf.content_type in _ENCLOSED:
-            return _read(leaf.decoded(), identity_header)
+            return replace(_read(leaf.decoded(), identity_header), is_enclosed=True)
     for leaf in leaves:
         block = _shown(leaf.text()) if leaf.content_type.startswith("text/") else ""
         if block and (found := _read(block.encode("utf-8", "replace"), identity_header)).message_ids:

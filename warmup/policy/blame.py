@@ -154,11 +154,11 @@ def is_objection(reply: Reply | None) -> bool:
     if reply is None or not (reply.is_transient or reply.is_permanent):
         return False
     found = blame(reply)
-    if found.greylisted or (reply.code in (450, 451) and reply.status == "4.7.1" and found.cause is Cause.RATE):
+    # A recipient's settings are not a receiver's opinion, and our own provider's limit or block is not a lane's.
+    if found.greylisted or found.scope in (Scope.RECIPIENT, Scope.MAILBOX):
         return False
-    speaks_of_policy = ".7." in f"{reply.status or ''}."
-    is_held_against_us = found.cause in (Cause.REPUTATION, Cause.AUTHENTICATION)
-    return is_held_against_us or (found.cause is Cause.RATE and found.scope is not Scope.MAILBOX and speaks_of_policy)
+    is_policy = (reply.status or "")[1:].startswith(".7.")
+    return found.cause in (Cause.REPUTATION, Cause.AUTHENTICATION) or (found.cause is Cause.RATE and is_policy)
 
 
 def cause_of(reply: Reply) -> str:

@@ -47,10 +47,9 @@ class Rule:
 
 
 @cache
-def rules(*, without: str | None = None) -> tuple[Rule, ...]:
-    """All rules in the order in which they are asked; `without` leaves one provider's out."""
-    read = (rule_of(entry) for name in _FILES for entry in _entries(name))
-    return tuple(rule for rule in read if rule.provider != without)
+def rules() -> tuple[Rule, ...]:
+    """All rules in the order in which they are asked."""
+    return tuple(rule_of(entry) for entry in entries())
 
 
 def first_match(asked: Iterable[Rule], *, code: int, subject: str, words: str) -> Rule | None:
@@ -80,10 +79,11 @@ def advice_for(key: str, cause: str) -> str:
     return found
 
 
+@cache
 def _table(name: str) -> dict[str, Any]:
     return tomllib.loads((files("warmup.policy.rules") / f"{name}.toml").read_text("utf-8"))
 
 
-def _entries(name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = _table(name)["rule"]
-    return found
+def entries() -> tuple[dict[str, Any], ...]:
+    """The tables out of which the rules are made, in their order."""
+    return tuple(entry for name in _FILES for entry in _table(name)["rule"])

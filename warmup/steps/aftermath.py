@@ -1,6 +1,7 @@
 """What follows from a server's answer to a message, at once: a hold, a suppression, a login given up, a spared server.
 
-What it says about reputation is not decided here: the judge reads it from the outcome.
+What it says about reputation is not decided here: the judge reads it from the outcome, at once where it is about more
+than the lane.
 """
 
 from datetime import datetime
@@ -10,11 +11,14 @@ import structlog
 from warmup.ledger.attempts import NewHold
 from warmup.ledger.slots import Slot
 from warmup.mail.answer import Answer, Deferred, Refused, Reply
-from warmup.policy.blame import Blame, Cause, Permanence, blame
+from warmup.policy.blame import Blame, Cause, Permanence, Scope, blame
 from warmup.policy.consequence import Reach, pause, reach, wants_one_connection
 from warmup.policy.mailbox import Mailbox, Protocol
+from warmup.policy.objection import is_about
 from warmup.steps.circle import Circle
+from warmup.steps.judge import judge
 from warmup.steps.trouble import login_refused
+from warmup.wire.errors import quote
 
 log = structlog.get_logger("send")
 
@@ -27,7 +31,7 @@ async def follow(answer: Answer, slot: Slot, mailbox: Mailbox, recipient: Mailbo
     found, now = blame(reply), circle.clock.now()
     if found.cause is Cause.CREDENTIALS:
         await circle.ledger.logins.refused(mailbox.id, Protocol.SMTP, now=now)
-        await login_refused(mailbox, Protocol.SMTP, str(reply), found.advice, circle)
+        await login_refused(mailbox, Protocol.SMTP, quote(str(reply)), found.advice, circle)
         return False
     if found.hard and found.permanence is Permanence.PERMANENT:
         await _suppress(recipient, reply, circle)
@@ -43,6 +47,9 @@ async def follow(answer: Answer, slot: Slot, mailbox: Mailbox, recipient: Mailbo
             code=reply.code,
             status=reply.status,
         )
+    if is_about(found, Scope.MAILBOX) or is_about(found, Scope.DOMAIN):
+        # Its other lanes, and its domain's other mailboxes, must not go on for the hour that judgements are apart.
+        await judge(mailbox.id, circle)
     if wants_one_connection(reply, found):
         circle.narrow.spare(mailbox.smtp.host, circle.clock.elapsed())
     return True

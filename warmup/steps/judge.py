@@ -1,7 +1,8 @@
 """How do receivers treat this mailbox? Evidence in, standings out: of its lanes, of itself and of its domain.
 
 The domain's standing is written by the oldest mailbox that still sends from it, so that twenty mailboxes do not write
-the same row twenty times; the others read it. A judgement that repeats the one before adds no row.
+the same row twenty times; the others read it, unless the domain was objected to: then
+whoever hears of it writes. A judgement that repeats the one before adds no row.
 """
 
 from collections import defaultdict
@@ -45,7 +46,8 @@ async def judge(mailbox_id: MailboxId, circle: Circle) -> None:
     lanes, outright = lanes_of(known), outright_of(known, now)
     judgements = judged_lanes(mailbox, lanes, before, now, failing=outright.failing)
     judgements.append(judged_mailbox(mailbox, lanes, before, now, outright.mailboxes.get(mailbox_id, ())))
-    if mailbox_id == min((elder.id for elder in elders if elder.role.sends), default=mailbox_id):
+    eldest = min((elder.id for elder in elders if elder.role.sends), default=mailbox_id)
+    if mailbox_id == eldest or outright.domain:
         judgements.append(judged_domain(mailbox.domain, lanes, before, now, outright.domain))
 
     added = await circle.ledger.standings.append(judgements, now=now)

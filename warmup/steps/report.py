@@ -30,6 +30,8 @@ FIELDS = ("In-Reply-To", "References", "Content-Type", "Return-Path", "Auto-Subm
 
 _ROBOTS = frozenset({"mailer-daemon", "postmaster"})
 _KINDS = frozenset({Kind.BOUNCE, Kind.COMPLAINT, Kind.REPLY, Kind.AUTO_REPLY})
+# RFC 3464 2.3.3
+_GOOD_NEWS = frozenset({"delivered", "relayed", "expanded"})
 _NOTHING_SAID = Reply(code=GARBLED)
 
 
@@ -65,7 +67,7 @@ async def bring_home(found: Sequence[Found], mailbox: Mailbox, session: ImapSess
     ids = {identity.message_id(token, mailbox.domain) for claim in claims for token in claim.tokens}
     slots = await circle.ledger.sightings.by_message_id(ids)
     named = [(claim, slot) for claim in claims if (slot := await _named(claim, slots, mailbox, circle)) is not None]
-    new = [await _new(claim, slot, circle) for claim, slot in named]
+    new = [report for claim, slot in named if (report := await _new(claim, slot, circle)) is not None]
     news = await circle.ledger.reports.record(mailbox.id, new, now=circle.clock.now())
     for report in news:
         log.info(
@@ -124,11 +126,14 @@ async def _named(claim: _Claim, slots: dict[str, Slot], mailbox: Mailbox, circle
     return None
 
 
-async def _new(claim: _Claim, slot: Slot, circle: Circle) -> NewReport:
+async def _new(claim: _Claim, slot: Slot, circle: Circle) -> NewReport | None:
+    """The report as it is kept; None where it tells of others what failed, and of ours that it arrived."""
     recipient = await circle.mailbox(slot.recipient_id)
     said = _about(claim.report.recipients, recipient.address)
     reply = said.reply if said else _NOTHING_SAID
     action = (said.action or "").lower() if said else ""
+    if action in _GOOD_NEWS:
+        return None
     found, where = blame(reply, action=action or None), claim.found
     is_final = claim.report.kind is Kind.BOUNCE and action != DELAYED
     return NewReport(

@@ -1,0 +1,1 @@
+"""How well the rules hold for servers they were not made from (`make crossval`)."""
