@@ -51,7 +51,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
         try:
             with watching_processes(kept), chained(house.surroundings) as chain:
                 enrol_all(house, chain, kept)
-                let_it_run(house, kept)
+                let_it_run(house, chain, kept)
                 call_everything(house, chain, kept)
         finally:
             house.close()
@@ -142,10 +142,6 @@ def call_everything(house: House, chain: Chain, kept: Left) -> None:
         for arguments in (["config", "show"], ["status"]):
             name = f"url {number} {arguments[0]}"
             call(chain, kept, name, *arguments, WARMUP__LEDGER__URL=url)
-    token = house.folder.parent / "token"
-    for number in (0, 1, 5, 16):
-        token.write_text(CANARIES[number])
-        call(chain, kept, f"token {number}", "healthcheck", WARMUP__HTTP__TOKEN_FILE=str(token))
     for number in (3, 4):
         name = f"set {number}"
         call(chain, kept, name, "mailbox", "set", ADDRESSES[number], *source(house, number), **said(house, number))
@@ -155,7 +151,7 @@ def call_everything(house: House, chain: Chain, kept: Left) -> None:
     assert kept.codes["refused tls"] == 69
 
 
-def let_it_run(house: House, kept: Left) -> None:
+def let_it_run(house: House, chain: Chain, kept: Left) -> None:
     """The daemon among parrots, until it was told everywhere."""
     stages = [*SMTP_STAGES, *IMAP_STAGES]
     kept.parrot.stages.update({address: stages[number % len(stages)] for number, address in enumerate(ADDRESSES)})
@@ -164,6 +160,10 @@ def let_it_run(house: House, kept: Left) -> None:
     for path in ("/metrics", "/readyz", "/livez"):
         kept.places[f"GET {path}"] = house.get(path)[1].encode()
     kept.places["healthcheck of the daemon"] = house("healthcheck", "--json").encode()
+    token = house.folder.parent / "token"
+    for number in (0, 1, 5, 16):
+        token.write_text(f"{CANARIES[number]}\n{CANARIES[number]}")
+        call(chain, kept, f"token {number}", "healthcheck", WARMUP__HTTP__TOKEN_FILE=str(token))
     pid = house.daemons[-1].pid
     kept.places["environ of the daemon"] = Path(f"/proc/{pid}/environ").read_bytes()
     assert house.stop() == 0
@@ -174,12 +174,9 @@ def all_told(house: House) -> bool:
     replies = re.findall(r"event=attempt.*verdict=(refused|deferred)", log)
     doors = set(re.findall(r"event=.?(?:door shut|login refused).*mailbox=(\d+).*protocol=(\w+)", log))
     rows = house.export("attempts")
-    # The rewritten words stand in the ledger: SMTP's in the attempts, the others' as problems.
-    problems = [row["problem"] or "" for row in json.loads(house("status", "--json"))["mailboxes"]]
-    told = sum(WITHHELD in problem for problem in problems)
-    return (
-        len(replies) >= 3 and {protocol for _, protocol in doors} >= {"smtp", "imap"} and told >= 6 and len(rows) >= 4
-    )
+    problems = [row["problem"] for row in json.loads(house("status", "--json"))["mailboxes"] if row["problem"]]
+    both = {protocol for _, protocol in doors} >= {"smtp", "imap"}
+    return both and len(replies) >= 3 and len(problems) >= 6 and len(rows) >= 4
 
 
 @contextmanager
@@ -208,7 +205,8 @@ def watching_processes(kept: Left) -> Iterator[None]:
 
 
 def test_no_secret_is_to_be_seen_in_any_spelling(left: Left) -> None:
-    assert found(CANARIES, left.places) == []
+    hits = found(CANARIES, left.places)
+    assert sorted({place for _, place, _ in hits}) == [], hits[0]
 
 
 def test_the_parrots_repeated_every_one_of_them(left: Left) -> None:
