@@ -102,19 +102,27 @@ def judge_lane(
     mailbox: Iterable[Evidence] = (),
     domain: Iterable[Evidence] = (),
     previous: Verdict | None = None,
+    interval: bool = True,
 ) -> Verdict:
-    """The verdict on one lane; `mailbox` is its other lanes' evidence, `domain` its domain's at the same receiver."""
-    return _verdict(own, estimate(own, now, mailbox=mailbox, domain=domain), now, previous)
+    """The verdict on one lane; `mailbox` is its other lanes' evidence, `domain` its domain's at the same receiver.
+
+    `interval` False leaves out the 95 % interval, which is only reported and costs more than all the rest.
+    """
+    return _verdict(own, estimate(own, now, mailbox=mailbox, domain=domain), now, previous, interval=interval)
 
 
-def judge_mailbox(lanes: Mapping[str, Evidence], now: datetime, *, previous: Verdict | None = None) -> Verdict:
+def judge_mailbox(
+    lanes: Mapping[Key, Evidence], now: datetime, *, previous: Verdict | None = None, interval: bool = True
+) -> Verdict:
     """The verdict on a mailbox: only what most of its lanes share is the mailbox's own."""
-    return _of_many(lanes, now, previous, what="lanes")
+    return _of_many(lanes, now, previous, what="lanes", interval=interval)
 
 
-def judge_domain(lanes: Mapping[Key, Evidence], now: datetime, *, previous: Verdict | None = None) -> Verdict:
+def judge_domain(
+    lanes: Mapping[Key, Evidence], now: datetime, *, previous: Verdict | None = None, interval: bool = True
+) -> Verdict:
     """The verdict on a domain over all lanes of all its mailboxes: only what most of them share is the domain's own."""
-    return _of_many(lanes, now, previous, what="lanes of the domain")
+    return _of_many(lanes, now, previous, what="lanes of the domain", interval=interval)
 
 
 def kept(standing: Standing) -> float:
@@ -162,18 +170,20 @@ def _grown(before: float, hunger: float, peak: Peak | None) -> float:
     return max(back, healed, min(before + 1, QUIET / 2))
 
 
-def _of_many(lanes: Mapping[Key, Evidence], now: datetime, previous: Verdict | None, *, what: str) -> Verdict:
+def _of_many(
+    lanes: Mapping[Key, Evidence], now: datetime, previous: Verdict | None, *, what: str, interval: bool
+) -> Verdict:
     hurt = [key for key, lane in lanes.items() if _is_hurt(lane, now)]
     if not hurt or len(hurt) * 2 > len(lanes):
-        return _of_whole(lanes.values(), now, previous)
+        return _of_whole(lanes.values(), now, previous, interval=interval)
     # One receiver's mood is that lane's affair: it is braked by itself and must not hold the others back.
-    verdict = _of_whole((lane for key, lane in lanes.items() if key not in hurt), now, previous)
+    verdict = _of_whole((lane for key, lane in lanes.items() if key not in hurt), now, previous, interval=interval)
     return replace(verdict, reason=f"{verdict.reason}; {len(hurt)} of {len(lanes)} {what} braked by themselves")
 
 
-def _of_whole(lanes: Iterable[Evidence], now: datetime, previous: Verdict | None) -> Verdict:
+def _of_whole(lanes: Iterable[Evidence], now: datetime, previous: Verdict | None, *, interval: bool) -> Verdict:
     whole = pooled(lanes, now)
-    return _verdict(whole, estimate(whole, now), now, previous)
+    return _verdict(whole, estimate(whole, now), now, previous, interval=interval)
 
 
 def _is_hurt(lane: Evidence, now: datetime) -> bool:
@@ -182,7 +192,7 @@ def _is_hurt(lane: Evidence, now: datetime) -> bool:
     return standing in (Standing.SLOWED, Standing.HALTED)
 
 
-def _verdict(own: Evidence, about: Estimate, now: datetime, previous: Verdict | None) -> Verdict:
+def _verdict(own: Evidence, about: Estimate, now: datetime, previous: Verdict | None, *, interval: bool) -> Verdict:
     faded = own.by(now)
     thin = about.n < ENOUGH or about.weight < STALE
     was_sound = previous is not None and previous.standing is Standing.SOUND
@@ -196,8 +206,8 @@ def _verdict(own: Evidence, about: Estimate, now: datetime, previous: Verdict | 
         reason=reason,
         n=float(about.n),
         inbox_ratio=about.inbox_ratio if known else None,
-        lower_ratio=about.lower_ratio if known else None,
-        upper_ratio=about.upper_ratio if known else None,
+        lower_ratio=about.lower_ratio if known and interval else None,
+        upper_ratio=about.upper_ratio if known and interval else None,
     )
 
 
