@@ -85,7 +85,7 @@ class Circle:
     def look(self, minutes: float) -> None:
         """Judge whatever there is news of, lanes before mailboxes before the domain; everything before a plan."""
         now, is_morning = instant(minutes), self._boxes[0].plan is None
-        known = {key: lane.memory.evidence for key, lane in enumerate(self._lanes) if lane.memory.is_begun}
+        known = {key: lane.memory.evidence.by(now) for key, lane in enumerate(self._lanes) if lane.memory.is_begun}
         for box in self._boxes:
             if is_morning or any(lane.is_news for lane in box.lanes):
                 self._judge(box, known, now)
@@ -116,9 +116,9 @@ class Circle:
         verdicts = [verdict for verdict in (of.verdict, box.verdict, self._domain) if verdict is not None]
         return worst(verdict.standing for verdict in verdicts) if verdicts else Standing.WATCHED
 
-    def verdict(self, lane: int) -> Verdict | None:
-        """What was judged of the lane."""
-        return self._lanes[lane].verdict
+    def evidence(self, lane: int) -> Evidence:
+        """What is known of the lane."""
+        return self._lanes[lane].memory.evidence
 
     def close(self, day: int, tallies: list[Tally]) -> None:
         """Write the day down as the ledger does."""

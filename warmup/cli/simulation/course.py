@@ -1,8 +1,8 @@
 """Day after day, one controller and one domain: plan, send, look, judge, and write down what became of it.
 
-A day: the plan is made at midnight by what is known at 06:00 of it; messages go evenly from 08:00 to 18:00; what has
-become known is looked at every two hours in between and once more at 20:00, as a daemon does all the time. The same for
-every controller, so that they differ by what they decide and by nothing else.
+A day: the plan is made by what is known at 06:00; messages go evenly from 08:00 to 18:00; what has become known is
+looked at every three hours in between and once more at 20:00, as a daemon does all the time. The same for every
+controller, so that they differ by what they decide and by nothing else.
 """
 
 from heapq import heapify, heappop, heappush
@@ -16,7 +16,7 @@ from warmup.policy.standing import Standing
 OPENS: Final = 480.0
 CLOSES: Final = 1080.0
 MORNING: Final = 360.0
-LOOKS: Final = (600.0, 720.0, 840.0, 960.0, 1200.0)
+LOOKS: Final = (600.0, 780.0, 960.0, 1200.0)
 NOON: Final = 780.0
 
 

@@ -104,7 +104,7 @@ class Notch(Blind):
 
     def learn(self, news: Learnt) -> None:
         """When spam was seen last."""
-        if news.sign is Sign.SPAM:
+        if news.sign in (Sign.SPAM, Sign.MOVED):
             number = news.lane // self._width
             self._spam_at[number] = max(self._spam_at[number], news.known_at)
 

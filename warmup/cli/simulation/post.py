@@ -105,7 +105,7 @@ class Post:
             truth /= 1 - rules.known_inbox
         if tally.true_spam is None or truth > tally.true_spam:
             tally.true_spam = truth
-        is_spam = placed.folder is Folder.SPAM or placed.resorted_after is not None
+        is_spam = placed.folder is Folder.SPAM
         if placed.folder is Folder.MISSING:
             tally.missing += 1
             self._will_know(seen, _UNSEEN, Sign.MISSING)
@@ -114,7 +114,7 @@ class Post:
             tally.inbox += not is_spam
             self._will_know(seen, placed.visible_after, Sign.SPAM if placed.folder is Folder.SPAM else Sign.INBOX)
         if placed.resorted_after is not None:
-            self._will_know(seen, placed.resorted_after, Sign.SPAM)
+            self._will_know(seen, placed.resorted_after, Sign.MOVED)
         if placed.complaint:
             self._will_know(seen, placed.visible_after, Sign.COMPLAINT)
         if not placed.known:

@@ -9,7 +9,8 @@ from warmup.policy.standing import Standing
 class Tally:
     """One lane's day. `sent` was accepted; `stranger_…` are those of its messages whose pair had no H (MODEL.md).
 
-    A message that was moved to spam within 48 hours counts as spam, as it does in the ledger. `true_spam` is the
+    A message counts where it was placed first: that a receiver moves some to spam later is told to the controller, for
+    which they are spam, but no ramp changes it, so no ramp is judged by it. `true_spam` is the
     greatest probability of the day that a stranger's message went to spam, None where no truth is known (`outside`).
     `standing` is the gravest of the day, None under a controller that knows none.
     """
