@@ -58,7 +58,7 @@ def test_the_estimate_of_nothing_is_wide_open() -> None:
 def test_evidence_ages_out_and_is_forgotten_after_sixty_days() -> None:
     seen = evidence(20, 5)
     now = START + 25 * HOUR
-    weights = [estimate(seen, now + timedelta(days=days)).weight for days in (0, 10, 20, 59)]
+    weights = [estimate(seen, now + timedelta(days=days)).weight for days in (0, 7, 14, 59)]
     assert weights == sorted(weights, reverse=True)
     assert weights[1] == pytest.approx(weights[0] / 2)
     assert seen.by(now + timedelta(days=61)).is_empty

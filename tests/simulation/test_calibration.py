@@ -44,7 +44,8 @@ class _Watched(Circle):
         super().close(day, tallies)
         now = instant((day - 1) * MINUTES + LOOKS[-1])
         for lane, tally in enumerate(tallies):
-            truth = (1 - (tally.true_spam or 0.0)) * (1 - self.missing)
+            spam = tally.expected_spam / tally.sent if tally.sent else tally.true_spam or 0.0
+            truth = (1 - spam) * (1 - self.missing)
             told = estimate(self.evidence(lane), now)
             if told.n:
                 self.notes.append((day, told.lower_ratio <= truth))

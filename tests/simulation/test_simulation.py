@@ -73,7 +73,7 @@ def test_notch_sends_three_quarters_for_two_days_and_stands_still_for_three() ->
     notch = Notch(setting(), range(1), ramp=RAMP)
     assert [notch.plan(day)[0] for day in (1, 2)] == [4, 8]
     notch.learn(spam(1440 + 700))
-    assert [notch.plan(day)[0] for day in (3, 4, 5, 6)] == [6, 8, 8, 12]
+    assert [notch.plan(day)[0] for day in (3, 4, 5, 6)] == [6, 6, 8, 12]
 
 
 def test_stage_climbs_only_when_all_was_accepted() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from warmup.world import Event, Receiver, World
 
@@ -31,6 +32,6 @@ _RANGES = {
 def drawn(number: int, *, shock: float = 0.0) -> World:
     """World `number`: one receiver, and a turn of `shock` from day 45 on for 6 days where there is one."""
     rng = random.Random(number)
-    columns = {name: rng.uniform(within.least, within.most) for name, within in _RANGES.items()}
+    columns: dict[str, Any] = {name: rng.uniform(within.least, within.most) for name, within in _RANGES.items()}
     events = (Event(day=45, days=6, shock=shock),) if shock else ()
     return World(name=f"drawn-{number}", receivers=(Receiver(name="r", **columns),), events=events)

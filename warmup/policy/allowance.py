@@ -209,7 +209,7 @@ def _footing(lane: LaneView, view: MailboxView) -> _Footing:
 
 def _may_probe(history: Sequence[LaneDay], gravest: Sequence[Verdict], today: date) -> bool:
     since = max(verdict.since for verdict in gravest).date()
-    probes = [day.date for day in history if day.date > since and day.target > 0]
+    probes = [day.date for day in history if day.date > since and day.target > 0 and day.standing is Standing.HALTED]
     return is_probe_day(since, probes, today)
 
 

@@ -125,8 +125,9 @@ class Pace:
         return float(0.5 ** (1 / self.messages))
 
 
+# Longer, the reported interval would be narrower than a receiver that moves allows: measured in drifting worlds.
 FAST: Final = Pace(time=timedelta(days=4), messages=20)
-SLOW: Final = Pace(time=timedelta(days=10), messages=80)
+SLOW: Final = Pace(time=timedelta(days=7), messages=20)
 _FAST_EACH: Final = FAST.each
 _SLOW_EACH: Final = SLOW.each
 
@@ -134,7 +135,7 @@ _SLOW_EACH: Final = SLOW.each
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The fold. `sightings` counts the messages whose place is known, unfaded; `run` the last good ones in a row
-    (negative: the last bad ones).
+    (negative: the last bad ones), as the fast memory counts them; `steady` the same as the slow one does.
 
     `recent` holds the last `RECENT` findings, oldest first.
     """
@@ -143,6 +144,7 @@ class Evidence:
     slow: Memory = Memory()
     sightings: int = 0
     run: int = 0
+    steady: int = 0
     last_at: datetime | None = None
     recent: tuple[Finding, ...] = ()
 
@@ -164,14 +166,16 @@ class Evidence:
         slow_left = SLOW.after(age)
         if sign.is_sighting:
             astray = 0.0 if sign is Sign.INBOX else worth
-            slow = self.slow.joined(slow_left * _SLOW_EACH, worth, astray, worth, _bounds(run, SURE))
+            steady = _steady(self.steady, sign)
+            slow = self.slow.joined(slow_left * _SLOW_EACH, worth, astray, worth, _bounds(steady, SURE))
         else:
-            slow = self.slow.faded(slow_left)
+            steady, slow = self.steady, self.slow.faded(slow_left)
         return Evidence(
             fast=fast,
             slow=slow,
             sightings=self.sightings + sign.is_sighting,
             run=run,
+            steady=steady,
             last_at=at,
             recent=(*self.recent[-RECENT + 1 :], finding),
         )
@@ -188,6 +192,7 @@ class Evidence:
             slow=self.slow.faded(SLOW.after(age)),
             sightings=self.sightings,
             run=self.run,
+            steady=self.steady,
             last_at=now,
             recent=self.recent,
         )
@@ -240,6 +245,13 @@ def _run(before: int, sign: Sign) -> int:
             return min(before, 0) - 1
         case _:
             assert_never(sign)
+
+
+def _steady(before: int, sign: Sign) -> int:
+    """The same of sightings for the report, for which whatever is not in the inbox ends a good run."""
+    if sign is Sign.INBOX:
+        return max(before, 0) + 1
+    return min(before, 0) - (sign is Sign.SPAM)
 
 
 @cache

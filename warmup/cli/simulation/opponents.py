@@ -138,7 +138,8 @@ class Named:
 
 def family(target: int, days: int) -> tuple[Named, ...]:
     """The ramps that hindsight chooses from: linear and geometric, from 2 or 5, to the target or a lower end."""
-    ends = sorted({max(1, round(target * share)) for share in LOWER_ENDS} | {target})
+    # The highest first: a ramp that never gets to a lower end is called after the target.
+    ends = sorted({max(1, round(target * share)) for share in LOWER_ENDS} | {target}, reverse=True)
     found: dict[tuple[int, ...], str] = {}
     for end in ends:
         for start in STARTS:

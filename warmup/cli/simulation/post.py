@@ -103,6 +103,7 @@ class Post:
         truth = placed.spam_probability
         if placed.known and 0 < rules.known_inbox < 1:
             truth /= 1 - rules.known_inbox
+        tally.expected_spam += truth
         if tally.true_spam is None or truth > tally.true_spam:
             tally.true_spam = truth
         is_spam = placed.folder is Folder.SPAM

@@ -7,12 +7,12 @@ from warmup.policy.standing import Standing
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """One lane's day. `sent` was accepted; `stranger_…` are those of its messages whose pair had no H (MODEL.md).
+    """One lane's day. `sent` was accepted; `strangers` are those of its messages whose pair had no H (MODEL.md).
 
-    A message counts where it was placed first: that a receiver moves some to spam later is told to the controller, for
-    which they are spam, but no ramp changes it, so no ramp is judged by it. `true_spam` is the
-    greatest probability of the day that a stranger's message went to spam, None where no truth is known (`outside`).
-    `standing` is the gravest of the day, None under a controller that knows none.
+    A message counts where it was placed first: that a receiver moves some to spam later is told to the controller, but
+    no ramp changes it, so no ramp is judged by it. `true_spam` is the greatest probability of the day that a stranger's
+    message went to spam, None where no truth is known (`outside`), and `expected_spam` those probabilities added up
+    over what was sent. `standing` is the gravest of the day, None under a controller that knows none.
     """
 
     target: int = 0
@@ -26,6 +26,7 @@ class Tally:
     strangers: int = 0
     stranger_spam: int = 0
     true_spam: float | None = None
+    expected_spam: float = 0.0
     standing: Standing | None = None
 
 
