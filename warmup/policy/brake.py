@@ -10,8 +10,8 @@ In the manner of congestion control. Every lane has a *volume*, whole or not, th
 
 `growth` is learned lane by lane (policy/headroom): 40 % a day at first, cut to a quarter of what the lane grew when it
 was braked growing, healing by 3 % of itself with every sound day. `appetite` is 1 while at most 5 % of what was seen
-lately went astray, and falls to 0 at 12 %. It is read from the slow memory (policy/evidence), so growth heals slowly
-after a brake, while the brake itself acts by the fast memory and by the last few findings: a fresh turn shows there
+lately went astray, and falls to 0 at 12 %; it is squared while growth is still cut. It is read from the slow memory
+(policy/evidence), while the brake itself acts by the fast one and by the last few findings: a fresh turn shows there
 before it shows in any average. So two loops: a fast one that brakes by multiplication, and a slow one that learns at
 which growth spam stays low, which is what receivers judge (volume against what they are used to).
 
@@ -55,7 +55,7 @@ DOUBT_HARM: Final = 0.12
 DOUBT_AGAIN: Final = 0.16
 """A sound lane is doubted at more harm than one that is yet to become sound: one stray message is not a change."""
 
-SLOW_HARM: Final = 0.17
+SLOW_HARM: Final = 0.19
 HALT_HARM: Final = 0.50
 _FEWEST_HARM: Final = 3.0
 _FRESH: Final = 4
@@ -175,6 +175,8 @@ def next_volume(
 def _grown(before: float, hunger: float, headroom: Headroom) -> float:
     """A sound lane's next volume: quickly back to what the receiver is used to, and by the learned growth past that."""
     step = max(STEP * headroom.growth / GROWTH, headroom.growth * before)
+    # Where growth was objected to before, the evidence for more of it has to be clearer.
+    hunger *= hunger if headroom.growth < GROWTH else 1.0
     back = min(before + max(1.0, RETURN * before), headroom.used_to)
     return max(before + hunger * step, back, min(before + 1, QUIET))
 
