@@ -6,6 +6,7 @@ work may be cut anywhere between domains. Results are added up in the domains' o
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,8 +67,13 @@ def crew(mailbox_days: int, *, processes: int | None = None, told: Callable[[int
         yield Crew(None, told)
         return
     # Spawned, not forked: the same everywhere, and nothing of this process's threads is inherited.
-    with multiprocessing.get_context("spawn").Pool(wanted) as pool:
+    with multiprocessing.get_context("spawn").Pool(wanted, initializer=_leave_interrupts) as pool:
         yield Crew(pool, told)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is the parent's to answer; it ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _do(piece: _Piece) -> Account:

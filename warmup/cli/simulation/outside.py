@@ -38,14 +38,14 @@ _COUNTS: Final = ("inbox", "spam", "missing", "deferred", "refused")
 class Outside:
     """Does trials against `command`, which is started anew for each; `told` is called with mailbox-days done."""
 
-    def __init__(self, command: str, *, told: Callable[[int], None]) -> None:
-        self._command, self._told = command, told
+    def __init__(self, command: str, *, told: Callable[[int], None], silence_seconds: float = SILENCE_SECONDS) -> None:
+        self._command, self._told, self._silence = command, told, silence_seconds
 
     def accounts(self, setting: Setting, trials: Sequence[Trial]) -> list[Account]:
         """What each trial adds up to over all mailboxes. Raises Fault."""
         accounts = []
         for trial in trials:
-            with _started(self._command) as receiver:
+            with _started(self._command, self._silence) as receiver:
                 accounts.append(_account(receiver, setting, trial, self._told))
         return accounts
 
@@ -90,7 +90,7 @@ class _Program:
 
 
 @contextmanager
-def _started(command: str) -> Iterator[_Program]:
+def _started(command: str, silence: float) -> Iterator[_Program]:
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -102,7 +102,7 @@ def _started(command: str) -> Iterator[_Program]:
     except OSError as error:
         raise bad_input(f"--receiver {words[0]}: {error.strerror}", "give the path of a program") from None
     try:
-        yield _Program(process, SILENCE_SECONDS)
+        yield _Program(process, silence)
     finally:
         _end(process)
 
