@@ -45,8 +45,9 @@ lab: $(STAMP)  ## the tests against real Postfix, Dovecot and Rspamd
 properties: $(STAMP)  ## the properties of the core with 10,000 examples each
 	@HYPOTHESIS_PROFILE=properties $(BIN)/pytest tests/policy tests/mail
 
-bench: $(STAMP)  ## speed and memory, as figures and ratios in one run
+bench: $(STAMP)  ## speed and memory, and the table of ramps and controllers (MAILBOXES=200 HINDSIGHT=1: all of it)
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.table
 
 crossval: $(STAMP)  ## how well replies and reports are read, also without the rules of the server that is asked
 	@$(BIN)/python -m tests.crossval

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from warmup.cli.simulation.circle import Circle
+from warmup.cli.simulation.course import course_of
+from warmup.cli.simulation.setting import Setting
 from warmup.clock import seeded
 from warmup.content import shipped
 from warmup.ledger import schema
@@ -20,6 +23,8 @@ from warmup.ledger.ledger import Ledger
 from warmup.mail import identity
 from warmup.mail.grammar import say
 from warmup.mail.message import compose
+from warmup.policy.ramp import ramp_named
+from warmup.world import built_in
 
 ROUNDS = 5
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -80,6 +85,14 @@ def ledger_commits(folder: Path) -> Callable[[], int]:
     return work
 
 
+def simulating() -> int:
+    """Warm eight mailboxes up for 90 days against the gentle world, by the policy functions: mailbox-days."""
+    setting = Setting(world=built_in("gentle"), mailboxes=8, days=90, seed=1)
+    for boxes in setting.domains():
+        course_of(setting, boxes, Circle(setting, boxes, ramp=ramp_named("standard"), target=40))
+    return setting.mailboxes * setting.days
+
+
 async def _commits(url: str) -> int:
     ledger = Ledger.open(url)
     for number in range(100):
@@ -94,10 +107,12 @@ def main() -> None:
         folder = Path(name)
         bare, ours = rate(bare_commits(folder)), rate(ledger_commits(folder))
         composed = rate(composing)
+        simulated = rate(simulating)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{'messages drawn, signed and spelled':<44}{composed:>10.0f} /s")
     print(f"{'durable transactions, bare sqlite3':<44}{bare:>10.0f} /s")
     print(f"{'durable transactions, through the ledger':<44}{ours:>10.0f} /s   {ours / bare:.2f} × bare")
+    print(f"{'simulated mailbox-days, one core':<44}{simulated:>10.0f} /s")
     print(f"{'peak memory of this process':<44}{peak:>10.0f} MiB")
 
 

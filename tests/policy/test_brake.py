@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -14,6 +14,7 @@ from warmup.policy.brake import (
     PROBE,
     Verdict,
     appetite,
+    is_probe_day,
     judge_domain,
     judge_lane,
     judge_mailbox,
@@ -21,7 +22,7 @@ from warmup.policy.brake import (
     next_volume,
 )
 from warmup.policy.evidence import Evidence, Finding, Sign, evidence_of
-from warmup.policy.level import Peak
+from warmup.policy.headroom import Headroom
 from warmup.policy.standing import Standing
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -170,16 +171,26 @@ def test_a_braked_lane_falls_by_steps_and_never_to_nothing() -> None:
     assert next_volume(0.0, Standing.HALTED, thin=False, hunger=1.0) == PROBE
 
 
-def test_the_way_back_is_quick_to_near_the_peak_and_slow_past_it() -> None:
-    volume, peak, days = ASK, 20.0, []
-    for since in range(1, 40):
-        volume = next_volume(volume, Standing.SOUND, thin=False, hunger=1.0, peak=Peak(volume=peak, days=since))
+def test_the_way_back_is_quick_to_what_the_receiver_is_used_to_and_as_learned_past_that() -> None:
+    volume, days = ASK, []
+    for _ in range(40):
+        volume = next_volume(
+            volume, Standing.SOUND, thin=False, hunger=1.0, headroom=Headroom(used_to=16.0, growth=0.04)
+        )
         days.append(volume)
-    back = next(day for day, reached in enumerate(days, start=1) if reached >= 0.8 * peak)
-    past = next(day for day, reached in enumerate(days, start=1) if reached >= peak)
-    assert back <= 12
-    assert past >= back + 2
+    back = next(day for day, reached in enumerate(days, start=1) if reached >= 16)
+    past = next(day for day, reached in enumerate(days, start=1) if reached >= 20)
+    assert back <= 9
+    assert past >= back + 5
     assert all(after <= max(before * 1.4, before + 2) + 1e-9 for before, after in pairwise(days))
+
+
+def test_a_halted_lane_asks_ever_more_rarely_and_never_less_than_every_four_days() -> None:
+    since, probes = START.date(), list[date]()
+    for days in range(1, 30):
+        if is_probe_day(since, probes, since + days * DAY):
+            probes.append(since + days * DAY)
+    assert [(probe - since).days for probe in probes] == [2, 4, 7, 11, 15, 19, 23, 27]
 
 
 def test_appetite_goes_with_the_inbox_share() -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmup.policy.level import DayRecord, LaneDay, lane_level, last_peak, level
+from warmup.policy.level import DayRecord, LaneDay, lane_level, level
 from warmup.policy.standing import Standing
 
 MONDAY = date(2026, 1, 5)
@@ -64,16 +64,6 @@ def test_a_memory_that_does_not_reach_back_to_the_first_day_goes_on_from_its_old
 def test_a_lane_that_was_held_stays_at_its_level() -> None:
     held = [lane_day(0, 10), lane_day(1, 7), lane_day(2, 10)]
     assert lane_level(held, today=MONDAY + 3 * DAY) == 3
-
-
-def test_the_last_peak_is_the_volume_before_the_brake() -> None:
-    slow, halt = Standing.SLOWED, Standing.HALTED
-    days = [lane_day(0, 8), lane_day(1, 9), lane_day(2, 6, slow), lane_day(3, 2, halt), lane_day(4, 3)]
-    peak = last_peak(days, today=MONDAY + 5 * DAY)
-    assert peak is not None
-    assert (round(peak.volume, 6), peak.days) == (9.0, 2)
-    assert last_peak(days, today=MONDAY + 34 * DAY) is None
-    assert last_peak(days[:2], today=MONDAY + 2 * DAY) is None
 
 
 @given(

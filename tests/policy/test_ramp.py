@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmup.policy.ramp import RAMP_NAMES, Geometric, Linear, Ramp, RampUnknown, Table, ramp_named
+from warmup.policy.ramp import RAMP_NAMES, Auto, Geometric, Linear, Ramp, RampUnknown, Table, ramp_named
 
 RAMPS: st.SearchStrategy[Ramp] = st.one_of(
     st.builds(
@@ -19,6 +19,7 @@ RAMPS: st.SearchStrategy[Ramp] = st.one_of(
         st.floats(1.01, 3.0),
         st.integers(0, 500),
     ),
+    st.builds(lambda start, more: Auto(start=start, limit=start + more), st.integers(1, 50), st.integers(0, 500)),
     st.lists(st.integers(1, 200), min_size=1, max_size=20).map(lambda levels: Table(levels=tuple(sorted(levels)))),
 )
 
@@ -42,6 +43,13 @@ def test_a_target_beyond_the_end_changes_nothing_before_it(ramp: Ramp, level: in
         assert longer.ceiling(level) == ramp.ceiling(level)
 
 
+def test_auto_has_no_calendar_and_blind_it_would_be_the_steepest_ramp() -> None:
+    auto = ramp_named("auto").towards(60)
+    assert [auto.ceiling(level) for level in (1, 2, 99)] == [5, 60, 60]
+    assert [auto.calendar.ceiling(day) for day in (1, 2, 3, 99)] == [5, 7, 9, 60]
+    assert ramp_named("fast").calendar == ramp_named("fast")
+
+
 def test_the_presets_are_those_of_the_field() -> None:
     assert [ramp_named("standard").ceiling(level) for level in (1, 2, 16, 99)] == [5, 6, 20, 20]
     assert [ramp_named("fast").ceiling(level) for level in (1, 2, 99)] == [7, 9, 28]
@@ -51,14 +59,15 @@ def test_the_presets_are_those_of_the_field() -> None:
 
 
 def test_an_unknown_ramp_is_answered_with_the_choices() -> None:
-    with pytest.raises(RampUnknown, match="steep is no ramp; choose one of careful, standard, fast, esp"):
+    with pytest.raises(RampUnknown, match="steep is no ramp; choose one of careful, standard, fast, esp, auto"):
         ramp_named("steep")
-    assert len(RAMP_NAMES) == 4
+    assert len(RAMP_NAMES) == 5
 
 
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: Auto(start=6, limit=5),
         lambda: Linear(start=0, step=1, limit=5),
         lambda: Linear(start=6, step=1, limit=5),
         lambda: Linear(start=1, step=0, limit=5),

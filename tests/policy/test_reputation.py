@@ -30,12 +30,22 @@ def evidence(good: int, bad: int = 0, *, every: timedelta = HOUR, control: bool 
 def test_unobserved_is_evidence_of_nothing() -> None:
     assert sign_of(Placement.UNOBSERVED) is None
     assert sign_of(Placement.PROMOTIONS) is Sign.INBOX
-    assert sign_of(Placement.INBOX, reclassified_to_spam=True) is Sign.SPAM
+    assert sign_of(Placement.INBOX, reclassified_to_spam=True) is Sign.MOVED
 
 
 def test_missing_is_not_inbox() -> None:
     lost = evidence_of(findings([Sign.MISSING] * 5 + [Sign.INBOX] * 15))
     assert estimate(lost, START + 20 * HOUR).inbox_ratio < 0.85
+
+
+def test_moved_to_spam_later_is_spam_in_the_report_and_half_of_it_for_the_brake() -> None:
+    now = START + 40 * HOUR
+    moved, spam, good = (
+        estimate(evidence_of(findings([*[Sign.INBOX] * 20, *[sign] * 3, *[Sign.INBOX] * 10])), now)
+        for sign in (Sign.MOVED, Sign.SPAM, Sign.INBOX)
+    )
+    assert moved.bad == pytest.approx(spam.bad, rel=0.2)
+    assert good.harm < moved.harm < spam.harm
 
 
 def test_the_estimate_of_nothing_is_wide_open() -> None:
@@ -48,7 +58,7 @@ def test_the_estimate_of_nothing_is_wide_open() -> None:
 def test_evidence_ages_out_and_is_forgotten_after_sixty_days() -> None:
     seen = evidence(20, 5)
     now = START + 25 * HOUR
-    weights = [estimate(seen, now + timedelta(days=days)).weight for days in (0, 10, 20, 59)]
+    weights = [estimate(seen, now + timedelta(days=days)).weight for days in (0, 7, 14, 59)]
     assert weights == sorted(weights, reverse=True)
     assert weights[1] == pytest.approx(weights[0] / 2)
     assert seen.by(now + timedelta(days=61)).is_empty

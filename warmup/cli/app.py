@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("warmup.cli.export", "Write history out as CSV, JSON lines or Parquet."),
     "metrics": ("warmup.cli.metrics", "Print one Prometheus exposition."),
     "healthcheck": ("warmup.cli.healthcheck", "Ask the daemon whether it lives and is ready."),
+    "simulate": ("warmup.cli.simulate", "Compare ramps and controllers against modelled receivers."),
     "demo": ("warmup.cli.demo", "Run the whole program against an embedded mail world, days in seconds."),
     "config": ("warmup.cli.config", "Show what is in force, and check it."),
     "db": ("warmup.cli.db", "Upgrade and check the ledger."),

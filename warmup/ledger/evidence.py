@@ -21,7 +21,7 @@ from warmup.policy.mailbox import MailboxId, Role, SlotId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Where one message landed. `placement` is the one that counts: moved to spam later is spam.
+    """Where one message landed. `placement` is the one that counts: moved to spam later is spam (`moved`).
 
     `sent_at` is when its outcome was known, `seen_at` when it was found (or found missing); `control` where the
     recipient is never engaged with. Unobserved messages are no findings, nor is a missing one that nobody had taken or
@@ -37,6 +37,7 @@ class Finding:
     sent_at: datetime
     seen_at: datetime
     placement: Placement
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +153,7 @@ def _finding(row: RowMapping, landed: Landing) -> Finding:
         sent_at=row["sent_at"],
         seen_at=landed.at,
         placement=landed.judged,
+        moved=landed.reclassified is Placement.SPAM,
     )
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
-from warmup.policy.brake import COOL_DOWN, GROWTH, PROBE, Verdict, appetite, kept, next_volume
+from warmup.policy.brake import PROBE, Verdict, appetite, is_probe_day, kept, next_volume
 from warmup.policy.fate import Cap
-from warmup.policy.level import DayRecord, LaneDay, lane_level, last_active, last_peak, level
+from warmup.policy.headroom import GROWTH, headroom
+from warmup.policy.level import DayRecord, LaneDay, lane_level, last_active, level
 from warmup.policy.mailbox import MailboxId
 from warmup.policy.quota import reserve
 from warmup.policy.ramp import Ramp
@@ -224,9 +225,14 @@ def _footing(lane: LaneView, view: MailboxView) -> _Footing:
         thin=lane.verdict is None or any(verdict.thin for verdict in gravest),
         hunger=appetite(lane.verdict.inbox_ratio if lane.verdict else None),
         verdict=gravest[0] if gravest else None,
-        cooling=standing is Standing.HALTED
-        and view.date <= max(verdict.since for verdict in gravest).date() + COOL_DOWN,
+        cooling=standing is Standing.HALTED and not _may_probe(lane.history, gravest, view.date),
     )
+
+
+def _may_probe(history: Sequence[LaneDay], gravest: Sequence[Verdict], today: date) -> bool:
+    since = max(verdict.since for verdict in gravest).date()
+    probes = [day.date for day in history if day.date > since and day.target > 0 and day.standing is Standing.HALTED]
+    return is_probe_day(since, probes, today)
 
 
 def _control(lane: LaneView, footing: _Footing, today: date) -> list[_Bound]:
@@ -238,8 +244,8 @@ def _control(lane: LaneView, footing: _Footing, today: date) -> list[_Bound]:
     if footing.cooling:
         return [_Bound(0.0, cap, reason)]
     if last is not None:
-        peak = last_peak(lane.history, today=today)
-        volume = next_volume(last.volume, footing.standing, thin=footing.thin, hunger=footing.hunger, peak=peak)
+        room = headroom(lane.history, today=today)
+        volume = next_volume(last.volume, footing.standing, thin=footing.thin, hunger=footing.hunger, headroom=room)
         return [_Bound(volume, cap, reason)]
     return [_Bound(PROBE, cap, reason)] if kept(footing.standing) < 1 else []
 

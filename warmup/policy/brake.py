@@ -2,28 +2,34 @@
 
 In the manner of congestion control. Every lane has a *volume*, whole or not, that is carried from day to day:
 
-    SOUND    grows: volume + appetite · max(2, 0.4 · volume), as far as the ramp lets it
+    SOUND    grows by appetite · growth · volume (or a step of 2 · growth / 0.4), as far as the ramp lets it;
+             below what the receiver is used to it returns there by a quarter a day
     WATCHED  thin (fewer than 8 sightings): volume + 1, or × 1.2 · doubtful: holds
     SLOWED   volume × 0.7 a day, down to three messages
-    HALTED   nothing for a day, then a probe of two messages a day
+    HALTED   nothing for a day, then probes of two messages: after one day more, two, three, and then every four
 
-`appetite` is 1 while at most 5 % of what was seen lately went astray, and falls to 0 at 12 %. It is read from the slow
-memory (policy/evidence), so growth heals slowly after a brake, while the brake itself acts by the fast memory and by
-the last few findings: a fresh turn shows there before it shows in any average.
+`growth` is learned lane by lane (policy/headroom): 40 % a day at first, cut to a quarter of what the lane grew when it
+was braked growing, healing by 3 % of itself with every sound day. `appetite` is 1 while at most 5 % of what was seen
+lately went astray, and falls to 0 at 12 %; it is squared while growth is still cut. It is read from the slow memory
+(policy/evidence), while the brake itself acts by the fast one and by the last few findings: a fresh turn shows there
+before it shows in any average. So two loops: a fast one that brakes by multiplication, and a slow one that learns at
+which growth spam stays low, which is what receivers judge (volume against what they are used to).
 
 Guarantees. Idempotent: a verdict is a function of the evidence, the instant and the standing before it; judging ten
 times a day says the same as once, and a volume falls once a day. Monotone: worse evidence never gives a better standing
-or a greater volume. No absorbing zero: evidence fades with days and with every message, and whatever is braked still
-asks, so content receivers are heard within a week. The brake wins over every floor and minimum but the probe.
+or a greater volume tomorrow. No leap: never more than × 1.4, or two messages more, whatever is learned.
+Never above the ramp (policy/allowance). No absorbing zero: evidence fades with days and with every message, learned
+growth is never less than 2 % and heals, and whatever is braked still asks, so content receivers are heard within a week
+and full level is reached again. The brake wins over every floor and minimum but the probe.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, TypeVar, assert_never
 
-from warmup.policy.evidence import Evidence, Finding, pooled
-from warmup.policy.level import Peak
+from warmup.policy.evidence import NOTHING, Evidence, Finding, pooled
+from warmup.policy.headroom import GROWTH, Headroom
 from warmup.policy.reputation import Estimate, estimate, harm_share
 from warmup.policy.standing import Standing
 
@@ -35,6 +41,10 @@ STALE: Final = 3.0
 
 COOL_DOWN: Final = timedelta(days=1)
 PROBE: Final = 2.0
+RAREST: Final = 4
+"""Days between probes at most: each one into spam costs trust, and a receiver's mood lasts days (RFC 6298 5.5 backs
+off likewise)."""
+
 ASK: Final = 3.0
 """Messages a day that a slowed or doubtful lane asks with: with fewer, doubt would outlast its cause by weeks."""
 
@@ -45,7 +55,7 @@ DOUBT_HARM: Final = 0.12
 DOUBT_AGAIN: Final = 0.16
 """A sound lane is doubted at more harm than one that is yet to become sound: one stray message is not a change."""
 
-SLOW_HARM: Final = 0.20
+SLOW_HARM: Final = 0.19
 HALT_HARM: Final = 0.50
 _FEWEST_HARM: Final = 3.0
 _FRESH: Final = 4
@@ -53,25 +63,18 @@ _FRESH: Final = 4
 
 FULL_APPETITE: Final = 0.95
 NO_APPETITE: Final = 0.88
-GROWTH: Final = 0.4
-"""The most a sound lane grows in a day, of what it carried the day before (FACTS.md, SendGrid's automatic ramp)."""
-
 STEP: Final = 2.0
 """What it may grow at least: the steepest of the mailbox-level ramps (FACTS.md)."""
 
 DECREASE: Final = 0.7
 
-BACK: Final = 0.8
-"""How much of the volume at which it was braked a lane may go back to quickly (RFC 9438: CUBIC plateaus there)."""
+RETURN: Final = 0.25
+"""Growth a day on the way back to what the receiver is used to."""
 
-RETURN: Final = 0.2
-"""Growth a day on the way back there."""
-
-HEALING: Final = 0.005
-"""Growth a day beyond that, for each day since the brake let go."""
-
-QUIET: Final = 5.0
+QUIET: Final = 4.0
 """Messages a day to which a sound lane may come back whatever is remembered: nobody judges such a volume."""
+
+NO_HEADROOM: Final = Headroom(0.0)
 
 Key = TypeVar("Key")
 
@@ -102,19 +105,27 @@ def judge_lane(
     mailbox: Iterable[Evidence] = (),
     domain: Iterable[Evidence] = (),
     previous: Verdict | None = None,
+    interval: bool = True,
 ) -> Verdict:
-    """The verdict on one lane; `mailbox` is its other lanes' evidence, `domain` its domain's at the same receiver."""
-    return _verdict(own, estimate(own, now, mailbox=mailbox, domain=domain), now, previous)
+    """The verdict on one lane; `mailbox` is its other lanes' evidence, `domain` its domain's at the same receiver.
+
+    `interval` False leaves out the 95 % interval, which is only reported and costs more than all the rest.
+    """
+    return _verdict(own, estimate(own, now, mailbox=mailbox, domain=domain), now, previous, interval=interval)
 
 
-def judge_mailbox(lanes: Mapping[str, Evidence], now: datetime, *, previous: Verdict | None = None) -> Verdict:
+def judge_mailbox(
+    lanes: Mapping[Key, Evidence], now: datetime, *, previous: Verdict | None = None, interval: bool = True
+) -> Verdict:
     """The verdict on a mailbox: only what most of its lanes share is the mailbox's own."""
-    return _of_many(lanes, now, previous, what="lanes")
+    return _of_many(lanes, now, previous, what="lanes", interval=interval)
 
 
-def judge_domain(lanes: Mapping[Key, Evidence], now: datetime, *, previous: Verdict | None = None) -> Verdict:
+def judge_domain(
+    lanes: Mapping[Key, Evidence], now: datetime, *, previous: Verdict | None = None, interval: bool = True
+) -> Verdict:
     """The verdict on a domain over all lanes of all its mailboxes: only what most of them share is the domain's own."""
-    return _of_many(lanes, now, previous, what="lanes of the domain")
+    return _of_many(lanes, now, previous, what="lanes of the domain", interval=interval)
 
 
 def kept(standing: Standing) -> float:
@@ -130,6 +141,13 @@ def kept(standing: Standing) -> float:
             assert_never(standing)
 
 
+def is_probe_day(halted_since: date, probes: Sequence[date], today: date) -> bool:
+    """True where a halted lane asks `today`; `probes` are the dates on which it asked since, oldest first."""
+    if not probes:
+        return today > halted_since + COOL_DOWN
+    return (today - probes[-1]).days >= min(RAREST, len(probes) + 1)
+
+
 def appetite(inbox_ratio: float | None) -> float:
     """How much of its growth a sound lane takes, 0–1, by the inbox share it was judged with."""
     if inbox_ratio is None:
@@ -137,11 +155,13 @@ def appetite(inbox_ratio: float | None) -> float:
     return min(1.0, max(0.0, (inbox_ratio - NO_APPETITE) / (FULL_APPETITE - NO_APPETITE)))
 
 
-def next_volume(before: float, standing: Standing, *, thin: bool, hunger: float, peak: Peak | None = None) -> float:
+def next_volume(
+    before: float, standing: Standing, *, thin: bool, hunger: float, headroom: Headroom = NO_HEADROOM
+) -> float:
     """The most a lane may carry after a day of `before` messages; `hunger` is its `appetite`."""
     match standing:
         case Standing.SOUND:
-            return _grown(max(before, ASK), hunger, peak)
+            return _grown(max(before, ASK), hunger, headroom)
         case Standing.WATCHED:
             return max(before + 1, before * 1.2) if thin else max(before, ASK)
         case Standing.SLOWED:
@@ -152,37 +172,39 @@ def next_volume(before: float, standing: Standing, *, thin: bool, hunger: float,
             assert_never(standing)
 
 
-def _grown(before: float, hunger: float, peak: Peak | None) -> float:
-    """A sound lane's next volume: quickly back to near where it was braked, and slowly past that (CUBIC's manner)."""
-    quick = max(before + hunger * max(STEP, GROWTH * before), min(before + 1, QUIET))
-    if peak is None:
-        return quick
-    back = min(before + max(1.0, RETURN * before), BACK * peak.volume)
-    healed = min(quick, before * (1 + hunger * min(GROWTH, HEALING * peak.days)))
-    return max(back, healed, min(before + 1, QUIET / 2))
+def _grown(before: float, hunger: float, headroom: Headroom) -> float:
+    """A sound lane's next volume: quickly back to what the receiver is used to, and by the learned growth past that."""
+    step = max(STEP * headroom.growth / GROWTH, headroom.growth * before)
+    # Where growth was objected to before, the evidence for more of it has to be clearer.
+    hunger *= hunger if headroom.growth < GROWTH else 1.0
+    back = min(before + max(1.0, RETURN * before), headroom.used_to)
+    return max(before + hunger * step, back, min(before + 1, QUIET))
 
 
-def _of_many(lanes: Mapping[Key, Evidence], now: datetime, previous: Verdict | None, *, what: str) -> Verdict:
-    hurt = [key for key, lane in lanes.items() if _is_hurt(lane, now)]
+def _of_many(
+    lanes: Mapping[Key, Evidence], now: datetime, previous: Verdict | None, *, what: str, interval: bool
+) -> Verdict:
+    # Of one lane alone nothing is its own affair.
+    hurt = [key for key, lane in lanes.items() if _is_hurt(lane, now)] if len(lanes) > 1 else []
     if not hurt or len(hurt) * 2 > len(lanes):
-        return _of_whole(lanes.values(), now, previous)
+        return _of_whole(lanes.values(), now, previous, interval=interval)
     # One receiver's mood is that lane's affair: it is braked by itself and must not hold the others back.
-    verdict = _of_whole((lane for key, lane in lanes.items() if key not in hurt), now, previous)
+    verdict = _of_whole((lane for key, lane in lanes.items() if key not in hurt), now, previous, interval=interval)
     return replace(verdict, reason=f"{verdict.reason}; {len(hurt)} of {len(lanes)} {what} braked by themselves")
 
 
-def _of_whole(lanes: Iterable[Evidence], now: datetime, previous: Verdict | None) -> Verdict:
+def _of_whole(lanes: Iterable[Evidence], now: datetime, previous: Verdict | None, *, interval: bool) -> Verdict:
     whole = pooled(lanes, now)
-    return _verdict(whole, estimate(whole, now), now, previous)
+    return _verdict(whole, estimate(whole, now), now, previous, interval=interval)
 
 
 def _is_hurt(lane: Evidence, now: datetime) -> bool:
     faded = lane.by(now)
-    standing, _ = _standing(faded, harm_share(faded, Evidence(), Evidence()), now, thin=False, doubt=DOUBT_HARM)
+    standing, _ = _standing(faded, harm_share(faded, NOTHING, NOTHING), now, thin=False, doubt=DOUBT_HARM)
     return standing in (Standing.SLOWED, Standing.HALTED)
 
 
-def _verdict(own: Evidence, about: Estimate, now: datetime, previous: Verdict | None) -> Verdict:
+def _verdict(own: Evidence, about: Estimate, now: datetime, previous: Verdict | None, *, interval: bool) -> Verdict:
     faded = own.by(now)
     thin = about.n < ENOUGH or about.weight < STALE
     was_sound = previous is not None and previous.standing is Standing.SOUND
@@ -196,8 +218,8 @@ def _verdict(own: Evidence, about: Estimate, now: datetime, previous: Verdict | 
         reason=reason,
         n=float(about.n),
         inbox_ratio=about.inbox_ratio if known else None,
-        lower_ratio=about.lower_ratio if known else None,
-        upper_ratio=about.upper_ratio if known else None,
+        lower_ratio=about.lower_ratio if known and interval else None,
+        upper_ratio=about.upper_ratio if known and interval else None,
     )
 
 
@@ -221,6 +243,8 @@ def _fresh_turn(lately: tuple[Finding, ...]) -> tuple[Standing, str]:
     """What the last few findings say by themselves, whatever is remembered; SOUND where they show no turn."""
     last = lately[-_FRESH:]
     few, more = _wrong(last), _wrong(lately)
+    if more < _FRESH - 1:
+        return Standing.SOUND, ""
     shown = (few, len(last)) if few >= _FRESH - 1 else (more, len(lately))
     said = f"{shown[0]:g} of the last {shown[1]} went wrong"
     if few >= _FRESH or more >= _FRESH + 2:
@@ -231,4 +255,4 @@ def _fresh_turn(lately: tuple[Finding, ...]) -> tuple[Standing, str]:
 
 
 def _wrong(findings: Iterable[Finding]) -> float:
-    return sum(min(1.0, finding.sign.harm) for finding in findings)
+    return sum([min(1.0, finding.sign.harm) for finding in findings])

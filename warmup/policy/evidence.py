@@ -12,7 +12,7 @@ the remembered harm.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, unique
 from functools import cache
@@ -36,33 +36,34 @@ CONTROL_WEIGHT: Final = 2.0
 
 @unique
 class Sign(Enum):
-    """What one message showed of the receiver's opinion."""
+    """What one message showed of the receiver's opinion.
 
-    INBOX = "inbox"
-    SPAM = "spam"
-    MISSING = "missing"
-    REBUFF = "rebuff"
-    COMPLAINT = "complaint"
+    `harm`: how much it speaks against us, in messages. A missing one may have been lost by chance. One that was let in
+    and MOVED to spam later was judged by its content or its readers, which follow no volume: it counts as spam in every
+    rate that is reported, and half against the lane. `is_sighting`: it says where a message landed; `missing` does too.
+    """
 
-    @property
-    def harm(self) -> float:
-        """How much it speaks against us, in messages. A missing one may have been lost by chance."""
-        return _HARM[self]
+    harm: float
+    is_sighting: bool
 
-    @property
-    def is_sighting(self) -> bool:
-        """True where it says where a message landed; `missing` says so too."""
-        return self in _SIGHTINGS
+    def __new__(cls, word: str, harm: float, is_sighting: bool) -> "Sign":  # noqa: FBT001 (a table's column)
+        """One row of the table below; its value is the word."""
+        sign = object.__new__(cls)
+        sign._value_, sign.harm, sign.is_sighting = word, harm, is_sighting
+        return sign
 
-
-_HARM: Final = {Sign.INBOX: 0.0, Sign.SPAM: 1.0, Sign.MISSING: 0.5, Sign.REBUFF: 1.0, Sign.COMPLAINT: 3.0}
-_SIGHTINGS: Final = frozenset({Sign.INBOX, Sign.SPAM, Sign.MISSING})
+    INBOX = ("inbox", 0.0, True)
+    SPAM = ("spam", 1.0, True)
+    MOVED = ("moved", 0.5, True)
+    MISSING = ("missing", 0.5, True)
+    REBUFF = ("rebuff", 1.0, False)
+    COMPLAINT = ("complaint", 3.0, False)
 
 
 def sign_of(placement: Placement, *, reclassified_to_spam: bool = False) -> Sign | None:
-    """What a placement shows; None for `unobserved`, which is evidence of nothing."""
+    """What a placement shows, and what its being moved to spam later; None for `unobserved`, which shows nothing."""
     if reclassified_to_spam:
-        return Sign.SPAM
+        return Sign.MOVED
     match placement:
         case Placement.INBOX | Placement.PROMOTIONS | Placement.OTHER:
             return Sign.INBOX
@@ -99,10 +100,12 @@ class Memory:
         """Both together."""
         return Memory(self.weight + other.weight, self.harm + other.harm, self.square + other.square)
 
-    def within(self, least: float, most: float) -> "Memory":
-        """The memory with a share of harm no less than `least` and no more than `most`, of the same weight."""
-        harm = min(max(self.harm, least * self.weight), most * self.weight)
-        return self if harm == self.harm else Memory(self.weight, harm, self.square)
+    def joined(self, left: float, weight: float, harm: float, worth: float, bounds: tuple[float, float]) -> "Memory":
+        """The share `left` of it and one message more, its share of harm held within `bounds`."""
+        weight += self.weight * left
+        harm += self.harm * left
+        least, most = bounds
+        return Memory(weight, min(max(harm, least * weight), most * weight), self.square * left * left + worth * worth)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +125,9 @@ class Pace:
         return float(0.5 ** (1 / self.messages))
 
 
+# Longer, the reported interval would be narrower than a receiver that moves allows: measured in drifting worlds.
 FAST: Final = Pace(time=timedelta(days=4), messages=20)
-SLOW: Final = Pace(time=timedelta(days=10), messages=80)
+SLOW: Final = Pace(time=timedelta(days=7), messages=20)
 _FAST_EACH: Final = FAST.each
 _SLOW_EACH: Final = SLOW.each
 
@@ -131,7 +135,7 @@ _SLOW_EACH: Final = SLOW.each
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The fold. `sightings` counts the messages whose place is known, unfaded; `run` the last good ones in a row
-    (negative: the last bad ones).
+    (negative: the last bad ones), as the fast memory counts them; `steady` the same as the slow one does.
 
     `recent` holds the last `RECENT` findings, oldest first.
     """
@@ -140,6 +144,7 @@ class Evidence:
     slow: Memory = Memory()
     sightings: int = 0
     run: int = 0
+    steady: int = 0
     last_at: datetime | None = None
     recent: tuple[Finding, ...] = ()
 
@@ -150,22 +155,29 @@ class Evidence:
 
     def after(self, finding: Finding) -> "Evidence":
         """The evidence with one more finding, which is not older than the last."""
-        before, sign = self.by(finding.at), finding.sign
+        sign, at, last = finding.sign, finding.at, self.last_at
+        if last is not None and at - last > FORGOTTEN:
+            return NOTHING.after(finding)
+        age = _NO_TIME if last is None or at <= last else at - last
         worth = CONTROL_WEIGHT if finding.control else 1.0
         harm = sign.harm * worth
-        run = _run(before.run, sign)
-        fast = before.fast.faded(_FAST_EACH).plus(Memory(max(worth, harm), harm, worth * worth))
-        slow = before.slow
+        run = _run(self.run, sign)
+        fast = self.fast.joined(FAST.after(age) * _FAST_EACH, max(worth, harm), harm, worth, _bounds(run, CHANCE))
+        slow_left = SLOW.after(age)
         if sign.is_sighting:
             astray = 0.0 if sign is Sign.INBOX else worth
-            slow = slow.faded(_SLOW_EACH).plus(Memory(worth, astray, worth * worth)).within(*_bounds(run, SURE))
+            steady = _steady(self.steady, sign)
+            slow = self.slow.joined(slow_left * _SLOW_EACH, worth, astray, worth, _bounds(steady, SURE))
+        else:
+            steady, slow = self.steady, self.slow.faded(slow_left)
         return Evidence(
-            fast=fast.within(*_bounds(run, CHANCE)),
+            fast=fast,
             slow=slow,
-            sightings=before.sightings + sign.is_sighting,
+            sightings=self.sightings + sign.is_sighting,
             run=run,
-            last_at=finding.at,
-            recent=(*before.recent[-RECENT + 1 :], finding),
+            steady=steady,
+            last_at=at,
+            recent=(*self.recent[-RECENT + 1 :], finding),
         )
 
     def by(self, now: datetime) -> "Evidence":
@@ -175,11 +187,20 @@ class Evidence:
         age = now - self.last_at
         if age > FORGOTTEN:
             return Evidence()
-        return replace(self, fast=self.fast.faded(FAST.after(age)), slow=self.slow.faded(SLOW.after(age)), last_at=now)
+        return Evidence(
+            fast=self.fast.faded(FAST.after(age)),
+            slow=self.slow.faded(SLOW.after(age)),
+            sightings=self.sightings,
+            run=self.run,
+            steady=self.steady,
+            last_at=now,
+            recent=self.recent,
+        )
 
     def lately(self, now: datetime, within: timedelta) -> tuple[Finding, ...]:
         """The last findings that are not older than `within`."""
-        return tuple(finding for finding in self.recent if finding.at > now - within)
+        since = now - within
+        return tuple([finding for finding in self.recent if finding.at > since])
 
 
 def evidence_of(findings: Iterable[Finding]) -> Evidence:
@@ -192,7 +213,9 @@ def evidence_of(findings: Iterable[Finding]) -> Evidence:
 
 def pooled(evidences: Iterable[Evidence], now: datetime) -> Evidence:
     """Several lanes' evidence as one, all faded by `now`; of the recent findings, the latest of all."""
-    faded = [evidence.by(now) for evidence in evidences if not evidence.is_empty]
+    faded = [evidence.by(now) for evidence in evidences if evidence.last_at is not None]
+    if len(faded) < 2:
+        return faded[0] if faded else NOTHING
     recent = sorted((finding for evidence in faded for finding in evidence.recent), key=lambda finding: finding.at)
     fast, slow = Memory(), Memory()
     for evidence in faded:
@@ -207,17 +230,28 @@ def pooled(evidences: Iterable[Evidence], now: datetime) -> Evidence:
     )
 
 
+NOTHING: Final = Evidence()
+_NO_TIME: Final = timedelta()
+
+
 def _run(before: int, sign: Sign) -> int:
-    """Good findings in a row, or harmful ones as a negative number; a missing one neither ends a run nor counts."""
+    """Good findings in a row, or harmful ones as a negative number; a missing or moved one is neither."""
     match sign:
         case Sign.INBOX:
             return max(before, 0) + 1
-        case Sign.MISSING:
+        case Sign.MISSING | Sign.MOVED:
             return before
         case Sign.SPAM | Sign.REBUFF | Sign.COMPLAINT:
             return min(before, 0) - 1
         case _:
             assert_never(sign)
+
+
+def _steady(before: int, sign: Sign) -> int:
+    """The same of sightings for the report, for which whatever is not in the inbox ends a good run."""
+    if sign is Sign.INBOX:
+        return max(before, 0) + 1
+    return min(before, 0) - (sign is Sign.SPAM)
 
 
 @cache

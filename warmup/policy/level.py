@@ -77,26 +77,6 @@ def last_active(records: Sequence[LaneDay], *, today: date) -> LaneDay | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peak:
-    """Where a lane was when it was last braked: its `volume` the day before, and the `days` since the brake let go."""
-
-    volume: float
-    days: int
-
-
-def last_peak(records: Sequence[LaneDay], *, today: date) -> Peak | None:
-    """The peak before the lane's last brake; None where none is remembered (30 days)."""
-    braked = [index for index, day in enumerate(records) if day.standing.is_braked]
-    if not braked or today - records[braked[-1]].date > FORGOTTEN:
-        return None
-    first = last = braked[-1]
-    while first > 0 and records[first - 1].standing.is_braked:
-        first -= 1
-    before = records[max(0, first - 1)]
-    return Peak(volume=before.volume, days=(today - records[last].date).days)
-
-
 def level(records: Sequence[DayRecord], *, today: date) -> int:
     """The mailbox's level on `today`, from 1; `records` are of earlier dates, oldest first.
 
@@ -116,7 +96,9 @@ def _fold(days: Iterable[tuple[date, int, bool]], today: date, first: int) -> in
     reached, before = first, None
     for on, accepted, done in days:
         if accepted > 0:
-            reached = _after_gap(reached, before, on) + done
+            if before is not None and on - before > GRACE:
+                reached = _after_gap(reached, before, on)
+            reached += done
             before = on
     return _after_gap(reached, before, today)
 

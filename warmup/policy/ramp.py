@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+FASTEST: Final = 1.4
+"""The steepest published growth a day (FACTS.md: SendGrid's automatic ramp)."""
+
 
 class RampUnknown(ValueError):
     """No ramp of that name."""
@@ -38,6 +41,11 @@ class Linear:
         """Messages a day at `level`."""
         return min(self.limit, self.start + self.step * (_at_least_one(level) - 1))
 
+    @property
+    def calendar(self) -> "Linear":
+        """What it comes to by the calendar alone: itself."""
+        return self
+
     def towards(self, target: int | None) -> "Linear":
         """The same slope up to `target`; None: as it is."""
         return self if target is None else replace(self, start=min(self.start, target), limit=target)
@@ -64,6 +72,11 @@ class Geometric:
             volume = max(volume + 1, int(volume * self.growth))
         return min(self.limit, volume)
 
+    @property
+    def calendar(self) -> "Geometric":
+        """What it comes to by the calendar alone: itself."""
+        return self
+
     def towards(self, target: int | None) -> "Geometric":
         """The same growth up to `target`; None: as it is."""
         return self if target is None else replace(self, start=min(self.start, target), limit=target)
@@ -89,6 +102,11 @@ class Table:
         """Messages a day at `level`."""
         return self.levels[min(_at_least_one(level), len(self.levels)) - 1]
 
+    @property
+    def calendar(self) -> "Table":
+        """What it comes to by the calendar alone: itself."""
+        return self
+
     def towards(self, target: int | None) -> "Table":
         """Cut at `target`; beyond its end it goes on by its last step. None: as it is."""
         if target is None:
@@ -100,7 +118,36 @@ class Table:
         return Table(levels=tuple(levels))
 
 
-Ramp = Linear | Geometric | Table
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auto:
+    """No calendar: `start` on the first day, and from then on whatever the evidence allows, up to `limit`.
+
+    The control law (policy/brake) is what holds it: nothing grows by more than a step or ×1.4 a day, and by no step at
+    all without evidence.
+    """
+
+    start: int
+    limit: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.start <= self.limit:
+            raise ValueError(f"an auto ramp needs 0 < start <= limit, got {self}")
+
+    def ceiling(self, level: int) -> int:
+        """Messages a day at `level`."""
+        return self.start if _at_least_one(level) == 1 else self.limit
+
+    @property
+    def calendar(self) -> Geometric:
+        """The fastest it can be, where every receiver is content from the first message on."""
+        return Geometric(start=self.start, growth=FASTEST, limit=self.limit)
+
+    def towards(self, target: int | None) -> "Auto":
+        """The same up to `target`; None: as it is."""
+        return self if target is None else replace(self, start=min(self.start, target), limit=target)
+
+
+Ramp = Linear | Geometric | Table | Auto
 
 
 def _last_step(levels: Sequence[int]) -> int:
@@ -113,7 +160,8 @@ _PRESETS: Final[dict[str, Ramp]] = {
     "careful": Linear(start=2, step=2, limit=40),
     "standard": Linear(start=5, step=1, limit=20),
     "fast": Linear(start=7, step=2, limit=28),
-    "esp": Geometric(start=5, growth=1.4, limit=10_000),
+    "esp": Geometric(start=5, growth=FASTEST, limit=10_000),
+    "auto": Auto(start=5, limit=40),
 }
 RAMP_NAMES: Final = tuple(_PRESETS)
 

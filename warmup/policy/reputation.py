@@ -29,18 +29,40 @@ _REPORTED_DOUBT: Final = (0.75, 0.25)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """`n` messages sighted, `weight` what they are worth now; ratios of the inbox share; `harm` 0–1: the brake's."""
+    """`n` messages sighted, `weight` what they are worth now; `harm` 0–1: the brake's.
+
+    `good` and `bad` are the parameters of the inbox share's Beta posterior. The interval is worked out where it is
+    asked for: it costs more than all the rest.
+    """
 
     n: int
     weight: float
-    inbox_ratio: float
-    lower_ratio: float
-    upper_ratio: float
+    good: float
+    bad: float
     harm: float
+
+    @property
+    def inbox_ratio(self) -> float:
+        """The posterior's mean."""
+        return self.good / (self.good + self.bad)
+
+    @property
+    def lower_ratio(self) -> float:
+        """The lower end of the central 95 % interval."""
+        return beta_quantile(_INTERVAL[0], self.good, self.bad)
+
+    @property
+    def upper_ratio(self) -> float:
+        """The upper end of the central 95 % interval."""
+        return beta_quantile(_INTERVAL[1], self.good, self.bad)
 
 
 def estimate(
-    own: Evidence, now: datetime, *, mailbox: Iterable[Evidence] = (), domain: Iterable[Evidence] = ()
+    own: Evidence,
+    now: datetime,
+    *,
+    mailbox: Iterable[Evidence] = (),
+    domain: Iterable[Evidence] = (),
 ) -> Estimate:
     """The estimate of one subject at `now`; what it may lean on: its `mailbox`'s other lanes, its `domain`'s here."""
     faded = own.by(now)
@@ -48,9 +70,8 @@ def estimate(
     return Estimate(
         n=faded.sightings,
         weight=faded.slow.weight,
-        inbox_ratio=good / (good + bad),
-        lower_ratio=beta_quantile(_INTERVAL[0], good, bad),
-        upper_ratio=beta_quantile(_INTERVAL[1], good, bad),
+        good=good,
+        bad=bad,
         harm=harm_share(faded, pooled(mailbox, now), pooled(domain, now)),
     )
 

@@ -60,7 +60,7 @@ def lanes_of(known: Known) -> dict[tuple[MailboxId, str], Evidence]:
     """The evidence of every lane in `known`, by mailbox and receiving provider."""
     findings: defaultdict[tuple[MailboxId, str], list[Finding]] = defaultdict(list)
     for seen in known.findings:
-        sign = sign_of(seen.placement)
+        sign = sign_of(seen.placement, reclassified_to_spam=seen.moved)
         if sign is not None:
             lane = (seen.mailbox_id, seen.provider)
             findings[lane].append(Finding(at=seen.sent_at, sign=sign, control=seen.control))

@@ -72,7 +72,15 @@ def seeds_of(mailbox: Mailbox, fleet: Sequence[Mailbox]) -> tuple[Mailbox, ...]:
 def lane_history(history: Sequence[Day], provider: str) -> tuple[LaneDay, ...]:
     """One lane's planned days, oldest first."""
     return tuple(
-        LaneDay(date=day.date, ceiling=lane.ceiling, factor=lane.factor, target=lane.target, accepted=lane.accepted)
+        LaneDay(
+            date=day.date,
+            ceiling=lane.ceiling,
+            factor=lane.factor,
+            target=lane.target,
+            accepted=lane.accepted,
+            standing=lane.standing,
+            level=lane.level,
+        )
         for day in history
         for lane in day.lanes
         if lane.provider == provider

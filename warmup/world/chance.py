@@ -6,15 +6,14 @@ messages come earlier or later.
 
 import hashlib
 import struct
-from dataclasses import dataclass
 from math import cos, log, pi, sqrt
+from typing import NamedTuple
 
 _WORDS = struct.Struct("<10I")
 _SCALE = 2.0**-32
 
 
-@dataclass(frozen=True, slots=True)
-class Dice:
+class Dice(NamedTuple):
     """Ten independent draws, uniform in (0, 1), each with its one use."""
 
     defer: float
@@ -31,7 +30,7 @@ class Dice:
 
 def dice(*parts: object) -> Dice:
     """The draws of `parts`, by their str()."""
-    return Dice(*((word + 0.5) * _SCALE for word in _WORDS.unpack(_digest(parts))))
+    return Dice(*[(word + 0.5) * _SCALE for word in _WORDS.unpack(_digest(parts))])
 
 
 def normal(*parts: object) -> float:

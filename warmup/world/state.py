@@ -58,11 +58,12 @@ class WorldState:
         rules, lane = self._receivers[receiver], self._lane(sender, domain, receiver, minutes)
         lane.sequence += 1
         luck = dice(self._seed, receiver, sender, recipient, lane.sequence)
-        refusal = self._at_the_door(rules, lane, minutes, luck)
+        excess = self._overs(rules, lane, minutes)
+        refusal = self._at_the_door(rules, lane, minutes, luck, excess)
         if refusal is not None:
             return refusal
         known = recipient in lane.known
-        spam = self._spam_probability(rules, lane, minutes, content)
+        spam = self._spam_probability(rules, lane, minutes, content, excess)
         lane.volume.accept(minutes)
         lane.domain.volume.accept(minutes)
         folder = _folder(rules, luck, known=known, spam=spam)
@@ -93,9 +94,8 @@ class WorldState:
     ) -> float:
         """The probability that a stranger's next message would go to spam: the truth no controller sees."""
         minutes = self._minutes(now)
-        return self._spam_probability(
-            self._receivers[receiver], self._lane(sender, domain, receiver, minutes), minutes, content
-        )
+        rules, lane = self._receivers[receiver], self._lane(sender, domain, receiver, minutes)
+        return self._spam_probability(rules, lane, minutes, content, self._overs(rules, lane, minutes))
 
     def content_of(self, grammar: str, receiver: str) -> float:
         """What the text of a grammar adds to z at `receiver`: drawn once per grammar from N(0, content_spread)."""
@@ -113,11 +113,12 @@ class WorldState:
         """The world's day `now` lies in, from 1."""
         return _day(self._minutes(now))
 
-    def _at_the_door(self, rules: Receiver, lane: Lane, minutes: float, luck: Dice) -> Deferred | Refused | None:
+    def _at_the_door(
+        self, rules: Receiver, lane: Lane, minutes: float, luck: Dice, excess: tuple[float, float]
+    ) -> Deferred | Refused | None:
         if minutes < lane.blocked_until:
             return Deferred(code=421, status="4.7.0", text="Blocked for excessive volume, try again later")
-        excess = max(self._overs(rules, lane, minutes))
-        if excess > log(rules.defer_at) and luck.defer < EXCESS_DEFERRED:
+        if luck.defer < EXCESS_DEFERRED and max(excess) > log(rules.defer_at):
             if lane.defer(_day(minutes)) >= BLOCKING_DEFERRAL:
                 lane.blocked_until = minutes + rules.block_days * DAY
             return Deferred(code=421, status="4.7.0", text="Unusual volume, try again later")
@@ -129,8 +130,10 @@ class WorldState:
                 return Deferred(code=451, status="4.7.1", text="Greylisted, try again later")
         return None
 
-    def _spam_probability(self, rules: Receiver, lane: Lane, minutes: float, content: float) -> float:
-        over, overd = self._overs(rules, lane, minutes)
+    def _spam_probability(
+        self, rules: Receiver, lane: Lane, minutes: float, content: float, excess: tuple[float, float]
+    ) -> float:
+        over, overd = excess
         shock, _ = self._mood(rules.name, lane, _day(minutes))
         z = (
             log(rules.base_spam / (1 - rules.base_spam))
