@@ -5,12 +5,14 @@ Only what was known before the date is looked at, so that the order in which mai
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 
 from warmup.ledger.history import Day
 from warmup.policy.allowance import DomainView, LaneView, MailboxView
+from warmup.policy.attribution import Suspect
 from warmup.policy.level import DayRecord, LaneDay
-from warmup.policy.mailbox import Mailbox, State
+from warmup.policy.mailbox import Mailbox, MailboxId, State
 from warmup.policy.pairing import SEED_DAILY
 from warmup.policy.ramp import ramp_named
 from warmup.steps.circle import Circle
@@ -28,6 +30,8 @@ async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
     kin = [other for other in fleet if other.domain == mailbox.domain and other.role.sends]
     volumes = await domain_volumes(kin, on, circle)
     seeds = seeds_of(mailbox, fleet)
+    resting = await resting_on(mailbox, on, circle)
+    open_to = Counter(seed.receiver for seed in seeds if seed.may_receive and seed.id not in resting.seeds)
     weights = Counter(seed.receiver for seed in seeds)
     rank = [other.id for other in sorted(kin, key=lambda other: (other.enrolled_at, other.id))].index(mailbox.id)
     lanes = tuple(
@@ -36,7 +40,7 @@ async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
             weight=float(weight),
             verdict=verdict_of(judged.lanes.get(provider)),
             history=lane_history(history, provider),
-            seeds=sum(1 for seed in seeds if seed.receiver == provider and seed.may_receive) * SEED_DAILY,
+            seeds=open_to[provider] * SEED_DAILY,
             domain=DomainView(volumes=tuple(sorted(volumes[provider].items())), mailboxes=len(kin), rank=rank),
         )
         for provider, weight in sorted(weights.items())
@@ -57,6 +61,24 @@ async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
         lanes=lanes,
         mailbox=verdict_of(judged.mailbox),
         domain=verdict_of(judged.domain),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """What is left out of a date's plan (policy/retirement)."""
+
+    seeds: frozenset[MailboxId]
+    grammars: frozenset[str]
+
+
+async def resting_on(mailbox: Mailbox, on: date, circle: Circle) -> Resting:
+    """The seeds and grammars that were retired before the mailbox's date `on` began."""
+    midnight = datetime.combine(on, time(), tzinfo=mailbox.zone).astimezone(UTC)
+    retired = await circle.ledger.retirements.in_force(before=midnight)
+    return Resting(
+        seeds=frozenset(one.mailbox_id for one in retired if one.mailbox_id is not None),
+        grammars=frozenset(one.candidate.name for one in retired if one.candidate.suspect is Suspect.GRAMMAR),
     )
 
 
