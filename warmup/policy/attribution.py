@@ -8,8 +8,8 @@ rate is Beta(2, 1), both integrated out, so a set that is large enough to explai
 well. "Nothing is to blame" starts at 0.6; the rest is shared by kind, in a kind by its members, and half of a member's
 by the days on which it may have begun (of a mood: and ended). So the hundredth seed is no likelier to be found guilty
 by chance than the first (shrinkage by prior). Treated and control seeds have ordinary rates of their own: a control
-that is nobody's friend is no bad seed. What was named with more than even odds is set aside, and the rest is asked
-again.
+that is nobody's friend is no bad seed. The likeliest is set aside and the rest is asked again, as long as anything is
+likelier than nothing; what is named at last has more than even odds once the others are set aside.
 
 Guarantees. The probabilities of one look add up to 1. Order and names of the rows change nothing. Without two messages
 gone wrong nothing is blamed. By Markov's inequality on the likelihood ratio, where nothing is to blame and ordinary
@@ -139,21 +139,45 @@ class Cause:
 
 
 def causes(trials: Iterable[Trial], *, most: int = _MOST_CAUSES) -> tuple[Cause, ...]:
-    """What is to blame, the surest first found; empty where nothing is."""
-    left = list(trials)
+    """What is to blame, as it was found; empty where nothing is.
+
+    Each is as sure as it is once the messages of the others are set aside: two bad seeds are no doubt of each other.
+    """
+    known = list(trials)
+    found = _picked(known, most)
+    while True:
+        sure = [_alone(cause, found, known) for cause in found]
+        kept = [cause for cause in sure if cause is not None and cause.probability > NAMED]
+        if len(kept) == len(found):
+            return tuple(kept)
+        found = kept
+
+
+def _picked(trials: list[Trial], most: int) -> list[Cause]:
+    """The likeliest cause, set aside, the likeliest of what is left, as long as anything is likelier than nothing."""
     found: list[Cause] = []
     while len(found) < most:
-        cause = suspicion(left)
-        if cause is None or cause.probability <= NAMED:
+        looked = suspicions(trials)
+        if sum(cause.probability for cause in looked) <= NAMED:
             break
-        found.append(cause)
-        left = [trial for trial in left if not cause.covers(trial)]
-    return tuple(found)
+        found.append(max(looked, key=_rank))
+        trials = [trial for trial in trials if not found[-1].covers(trial)]
+    return found
 
 
-def suspicion(trials: Sequence[Trial]) -> Cause | None:
-    """The likeliest single cause with its probability, however low; None where no set has two messages gone wrong."""
-    return max(suspicions(trials), key=lambda cause: (cause.probability, cause.suspect, cause.name), default=None)
+def _alone(cause: Cause, causes: Sequence[Cause], trials: Sequence[Trial]) -> Cause | None:
+    """The cause as it looks without the messages of the others; None where it is gone with them."""
+    others = [other for other in causes if other is not cause]
+    left = [trial for trial in trials if not any(other.covers(trial) for other in others)]
+    return next((again for again in suspicions(left) if _who(again) == _who(cause)), None)
+
+
+def _who(cause: Cause) -> tuple[Suspect, Name]:
+    return cause.suspect, cause.name
+
+
+def _rank(cause: Cause) -> tuple[float, str, Name]:
+    return cause.probability, cause.suspect.value, cause.name
 
 
 def suspicions(trials: Sequence[Trial]) -> tuple[Cause, ...]:
