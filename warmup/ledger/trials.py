@@ -22,6 +22,9 @@ from warmup.policy.mailbox import Role
 
 MOST = 20_000
 
+# Rebuffs are few: no more than so many attempts for each are searched for them.
+_ATTEMPTS_EACH = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
@@ -112,6 +115,7 @@ def _placement(rows: Sequence[RowMapping]) -> Placement | None:
 
 
 def _rebuffed(connection: Connection, since: date, most: int) -> Iterator[Tried]:
+    newest = select(func.coalesce(func.max(outcomes.c.attempt_id), 0)).scalar_subquery()
     query = (
         _joined(
             select(*_shared(), outcomes.c.reply_code, outcomes.c.status, outcomes.c.reply).join(
@@ -120,6 +124,7 @@ def _rebuffed(connection: Connection, since: date, most: int) -> Iterator[Tried]
         )
         .where(
             outcomes.c.date >= since,
+            outcomes.c.attempt_id > newest - _ATTEMPTS_EACH * most,
             outcomes.c.outcome.in_((Outcome.REFUSED.value, Outcome.DEFERRED.value)),
             outcomes.c.reply_code.is_not(None),
         )

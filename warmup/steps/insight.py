@@ -106,9 +106,9 @@ async def insight(mailbox: Mailbox, circle: Circle, *, days: int) -> Insight:
     judged = await ledger.standings.of(mailbox.id)
     trials = trials_of(await ledger.trials.recent(since=now - WINDOW))
     retired = await ledger.retirements.in_force()
-    rests = {one.mailbox_id for one in retired}
+    rests = {one.candidate.name for one in retired}
     fleet = await ledger.mailboxes.list()
-    seeds = [seed for seed in seeds_of(mailbox, fleet) if seed.may_receive and seed.id not in rests]
+    seeds = [seed for seed in seeds_of(mailbox, fleet) if seed.may_receive and seed.address not in rests]
 
     named = {seed.receiver for seed in seeds} | set(lanes) | {lane.provider for day in planned for lane in day.lanes}
     told = [

@@ -63,13 +63,13 @@ async def plan_day(mailbox: Mailbox, on: date, circle: Circle) -> None:
         seeds=pool(
             Correspondent.of(seed)
             for seed in seeds_of(mailbox, fleet)
-            if seed.may_receive and seed.id not in resting.seeds
+            if seed.may_receive and seed.address not in resting.seeds
         ),
         past=past,
         unanswered=[
             _unanswered(each, by_id, mailbox)
             for each in answerable
-            if each.slot.mailbox_id in by_id and not _rests(each, resting)
+            if each.slot.mailbox_id in by_id and not _rests(each, by_id, resting)
         ],
         listening=_listens(mailbox, on, fleet, circle),
         hours=mailbox.hours or circle.settings.window.hours,
@@ -132,9 +132,9 @@ def _day(plan: DayPlan) -> NewDay:
     )
 
 
-def _rests(each: Answerable, resting: Resting) -> bool:
+def _rests(each: Answerable, by_id: Mapping[MailboxId, Mailbox], resting: Resting) -> bool:
     """True where an answer would go to a retired seed, or go on with a retired text."""
-    return each.slot.mailbox_id in resting.seeds or each.slot.grammar in resting.grammars
+    return by_id[each.slot.mailbox_id].address in resting.seeds or each.slot.grammar in resting.grammars
 
 
 Text = Callable[[random.Random], tuple[str, str]]

@@ -12,7 +12,7 @@ from warmup.ledger.history import Day
 from warmup.policy.allowance import DomainView, LaneView, MailboxView
 from warmup.policy.attribution import Suspect
 from warmup.policy.level import DayRecord, LaneDay
-from warmup.policy.mailbox import Mailbox, MailboxId, State
+from warmup.policy.mailbox import Mailbox, State
 from warmup.policy.pairing import SEED_DAILY
 from warmup.policy.ramp import ramp_named
 from warmup.steps.circle import Circle
@@ -31,7 +31,7 @@ async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
     volumes = await domain_volumes(kin, on, circle)
     seeds = seeds_of(mailbox, fleet)
     resting = await resting_on(mailbox, on, circle)
-    open_to = Counter(seed.receiver for seed in seeds if seed.may_receive and seed.id not in resting.seeds)
+    open_to = Counter(seed.receiver for seed in seeds if seed.may_receive and seed.address not in resting.seeds)
     weights = Counter(seed.receiver for seed in seeds)
     rank = [other.id for other in sorted(kin, key=lambda other: (other.enrolled_at, other.id))].index(mailbox.id)
     lanes = tuple(
@@ -66,9 +66,9 @@ async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
 
 @dataclass(frozen=True, slots=True)
 class Resting:
-    """What is left out of a date's plan (policy/retirement)."""
+    """What is left out of a date's plan (policy/retirement): seeds by address, grammars by name."""
 
-    seeds: frozenset[MailboxId]
+    seeds: frozenset[str]
     grammars: frozenset[str]
 
 
@@ -76,9 +76,10 @@ async def resting_on(mailbox: Mailbox, on: date, circle: Circle) -> Resting:
     """The seeds and grammars that were retired before the mailbox's date `on` began."""
     midnight = datetime.combine(on, time(), tzinfo=mailbox.zone).astimezone(UTC)
     retired = await circle.ledger.retirements.in_force(before=midnight)
+    names = [(one.candidate.suspect, one.candidate.name) for one in retired]
     return Resting(
-        seeds=frozenset(one.mailbox_id for one in retired if one.mailbox_id is not None),
-        grammars=frozenset(one.candidate.name for one in retired if one.candidate.suspect is Suspect.GRAMMAR),
+        seeds=frozenset(name for kind, name in names if kind is Suspect.SEED),
+        grammars=frozenset(name for kind, name in names if kind is Suspect.GRAMMAR),
     )
 
 
