@@ -46,6 +46,11 @@ class Grammars:
             raise LookupError(f"no grammar speaks {language}; there are {', '.join(self.languages)}")
         return rng.choice(fitting)
 
+    def without(self, names: frozenset[str]) -> "Grammars":
+        """The grammars but those; all of them where none would be left, since something has to be said."""
+        kept = tuple(grammar for grammar in self.grammars if grammar.name not in names)
+        return Grammars(grammars=kept or self.grammars)
+
     def named(self, name: str) -> Grammar:
         """The grammar called `name`; LookupError where it is gone (a file of the operator's that was taken away)."""
         for grammar in self.grammars:

@@ -7,6 +7,7 @@ from warmup.steps.circle import Circle
 from warmup.steps.judge import judge
 from warmup.steps.observe import observe
 from warmup.steps.plan import plan_today
+from warmup.steps.retire import retire
 from warmup.steps.send import send
 from warmup.steps.step import Step
 
@@ -16,6 +17,8 @@ async def perform(work: Work, circle: Circle) -> None:
     match work.step:
         case Step.JUDGE:
             await judge(work.mailbox, circle)
+        case Step.RETIRE:
+            await retire(circle)
         case Step.PLAN:
             await plan_today(work.mailbox, circle)
         case Step.SEND:

@@ -23,7 +23,7 @@ from warmup.ledger.tables import (
     sightings,
     slots,
 )
-from warmup.policy.fate import Action, Cap, Placement
+from warmup.policy.fate import Action, Cap, Kind, Placement
 from warmup.policy.mailbox import MailboxId
 from warmup.policy.standing import Standing
 
@@ -109,6 +109,10 @@ class HistoryReader:
         Never from Junk, unless the message was rescued (DESIGN, Promises 5).
         """
         return await self._store.read(_answerable, mailbox_id, since, until)
+
+    async def replies(self, mailbox_id: MailboxId, *, since: date) -> dict[str, int]:
+        """Answers to this mailbox that arrived, of dates from `since` on, by the provider of who answered."""
+        return await self._store.read(_replies, mailbox_id, since)
 
 
 def _of(connection: Connection, mailbox_id: MailboxId, *, since: date, until: date) -> tuple[Day, ...]:
@@ -224,3 +228,15 @@ def _answerable(
 
 def _answer(row: RowMapping) -> Answerable:
     return Answerable(slot=slot_of(row), receiver=row["receiver"], seen_at=row["seen_at"], length=row["length"])
+
+
+def _replies(connection: Connection, mailbox_id: MailboxId, since: date) -> dict[str, int]:
+    seen = [place.value for place in Placement if place.is_seen]
+    arrived = exists().where(sightings.c.slot_id == slots.c.id, sightings.c.placement.in_(seen))
+    query = (
+        select(mailboxes.c.receiver, func.count().label("n"))
+        .join(mailboxes, mailboxes.c.id == slots.c.mailbox_id)
+        .where(slots.c.recipient_id == mailbox_id, slots.c.date >= since, slots.c.kind == Kind.REPLY.value, arrived)
+        .group_by(mailboxes.c.receiver)
+    )
+    return {row.receiver: row.n for row in connection.execute(query)}

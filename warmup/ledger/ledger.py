@@ -19,11 +19,13 @@ from warmup.ledger.logins import LoginWriter
 from warmup.ledger.mailboxes import MailboxWriter
 from warmup.ledger.own import OwnWriter
 from warmup.ledger.reports import ReportWriter
+from warmup.ledger.retirements import RetirementWriter
 from warmup.ledger.sightings import SightingWriter
 from warmup.ledger.slots import SlotWriter
 from warmup.ledger.standings import StandingWriter
 from warmup.ledger.status import StatusReader
 from warmup.ledger.store import Store, path_of
+from warmup.ledger.trials import TrialReader
 
 
 class Ledger:
@@ -45,6 +47,8 @@ class Ledger:
         self.evidence = EvidenceReader(self.store)
         self.standings = StandingWriter(self.store)
         self.own = OwnWriter(self.store)
+        self.trials = TrialReader(self.store)
+        self.retirements = RetirementWriter(self.store)
         self.status = StatusReader(self.store)
         self.export = ExportReader(self.store)
 

@@ -30,6 +30,7 @@ from warmup.ledger.tables import (
     outcomes,
     own_messages,
     own_readings,
+    retirements,
     sightings,
     slots,
     standing_heads,
@@ -64,7 +65,17 @@ def purge_mailbox(connection: Connection, mailbox_id: MailboxId, *, now: datetim
     remove_mailbox(connection, mailbox_id, now=now)
     _keep_uses(connection, mailbox_id, now=now)
     _forget_slots(connection, mailbox_id)
-    for table in (cursors, looks, own_messages, own_readings, standing_heads, standings, judge_cursors, login_refusals):
+    for table in (
+        cursors,
+        looks,
+        own_messages,
+        own_readings,
+        standing_heads,
+        standings,
+        judge_cursors,
+        login_refusals,
+        retirements,
+    ):
         connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
     for table in (lane_days, days):
         connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))

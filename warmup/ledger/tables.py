@@ -459,6 +459,21 @@ class SuppressionRow(SQLModel, table=True):
     reason: str = Field(sa_type=Text)
 
 
+class RetirementRow(SQLModel, table=True):
+    """A seed or a grammar is left out from now on, or is back."""
+
+    __tablename__ = "retirements"
+    __table_args__ = (Index("ix_retirements_kind_name", "kind", "name"),)
+
+    id: int | None = identity()
+    at: datetime = instant()
+    kind: str
+    name: str
+    mailbox_id: int | None = optional_reference("mailboxes.id")
+    retired: bool
+    reason: str
+
+
 metadata = SQLModel.metadata
 
 
@@ -492,3 +507,4 @@ standings = _table("standings")
 standing_heads = _table("standing_heads")
 judge_cursors = _table("judge_cursors")
 suppressions = _table("suppressions")
+retirements = _table("retirements")

@@ -20,6 +20,10 @@ JUDGED_APART = timedelta(hours=1)
 """News comes message by message; a judgement weighs weeks, and need not be made anew for each."""
 
 
+WEIGHED_EVERY = timedelta(hours=6)
+"""How often the whole fleet is asked what is to blame, for seeds and grammars to be retired before the next date."""
+
+
 class Agenda:
     """What the circle has to do next."""
 
@@ -28,10 +32,11 @@ class Agenda:
         self._senders: tuple[Mailbox, ...] = ()
         self._planned: dict[MailboxId, date] = {}
         self._judged: dict[MailboxId, datetime] = {}
+        self._weighed_at: datetime | None = None
         self._read_at: float | None = None
 
     async def due(self) -> list[tuple[Step, MailboxId]]:
-        """What is due at this instant, judgements before plans before sends before looks."""
+        """What is due at this instant, judgements and retirements before plans before sends before looks."""
         circle, now = self._circle, self._circle.clock.now()
         await self._refresh()
         judged = await self._to_judge(now)
@@ -41,7 +46,13 @@ class Agenda:
                 self._planned[mailbox.id] = date_of(now, mailbox.zone)
         sends = await circle.ledger.slots.due(now)
         looks = await circle.ledger.sightings.due(now)
-        by_step = ((Step.JUDGE, judged), (Step.PLAN, planned), (Step.SEND, sends), (Step.OBSERVE, looks))
+        by_step = (
+            (Step.JUDGE, judged),
+            (Step.RETIRE, self._to_weigh(now)),
+            (Step.PLAN, planned),
+            (Step.SEND, sends),
+            (Step.OBSERVE, looks),
+        )
         return [(step, mailbox) for step, mailboxes in by_step for mailbox in mailboxes]
 
     async def next(self) -> datetime | None:
@@ -63,6 +74,13 @@ class Agenda:
         chosen = [each for each in due if each not in self._judged or self._judged[each] <= long_ago]
         self._judged.update(dict.fromkeys(chosen, now))
         return chosen
+
+    def _to_weigh(self, now: datetime) -> list[MailboxId]:
+        """The fleet's oldest sender, in the name of all, where the fleet was not asked for a while."""
+        if not self._senders or (self._weighed_at is not None and now < self._weighed_at + WEIGHED_EVERY):
+            return []
+        self._weighed_at = now
+        return [min(mailbox.id for mailbox in self._senders)]
 
     async def _refresh(self) -> None:
         elapsed = self._circle.clock.elapsed()

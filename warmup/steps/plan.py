@@ -5,23 +5,25 @@ installation and its incarnation, the mailbox, the date and the number, so that 
 same slots, and a ledger put back from a backup gives others.
 """
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import structlog
 
+from warmup.content import Grammars
 from warmup.ledger.history import Answerable
-from warmup.ledger.slots import NewDay, NewLaneDay, NewSlot
+from warmup.ledger.slots import NewDay, NewLaneDay, NewSlot, Slot
 from warmup.mail import identity
 from warmup.policy.allowance import allowance
-from warmup.policy.mailbox import Mailbox, MailboxId, State
+from warmup.policy.mailbox import Mailbox, MailboxId, SlotId, State
 from warmup.policy.pairing import Correspondent, Past, pool
 from warmup.policy.plan import DayPlan, PlannedSlot, plan_for
 from warmup.policy.thread import Unanswered, is_listening
 from warmup.policy.window import date_of
 from warmup.steps.circle import Circle
 from warmup.steps.judge import judge
-from warmup.steps.view import seeds_of, view_of
+from warmup.steps.view import Resting, resting_on, seeds_of, view_of
 
 log = structlog.get_logger("plan")
 
@@ -53,6 +55,7 @@ async def plan_day(mailbox: Mailbox, on: date, circle: Circle) -> None:
     by_id = {
         other.id: other for other in fleet if other.state is State.ACTIVE and other.address.lower() not in suppressed
     }
+    resting = await resting_on(mailbox, on, circle)
     rng = circle.clock.rng(mailbox.id, on, "plan")
 
     plan = plan_for(
@@ -61,10 +64,16 @@ async def plan_day(mailbox: Mailbox, on: date, circle: Circle) -> None:
         1 + sum(1 for day in view.history if day.target > 0),
         allowance(view),
         seeds=pool(
-            Correspondent.of(seed) for seed in seeds_of(mailbox, fleet) if seed.may_receive and seed.id in by_id
+            Correspondent.of(seed)
+            for seed in seeds_of(mailbox, fleet)
+            if seed.may_receive and seed.id in by_id and seed.address not in resting.seeds
         ),
         past=past,
-        unanswered=[_unanswered(each, by_id, mailbox) for each in answerable if each.slot.mailbox_id in by_id],
+        unanswered=[
+            _unanswered(each, by_id, mailbox)
+            for each in answerable
+            if each.slot.mailbox_id in by_id and not _rests(each, by_id, resting)
+        ],
         listening=_listens(mailbox, on, fleet, circle),
         hours=mailbox.hours or circle.settings.window.hours,
         now=now,
@@ -72,7 +81,9 @@ async def plan_day(mailbox: Mailbox, on: date, circle: Circle) -> None:
         rng=rng,
     )
 
-    slots = [_slot(slot, plan, mailbox, by_id, circle) for slot in plan.slots]
+    answered = {each.slot.id: each.slot for each in answerable}
+    grammars = circle.grammars.without(resting.grammars)
+    slots = [_slot(slot, plan, mailbox, by_id, _text(slot, answered, grammars), circle) for slot in plan.slots]
     await circle.ledger.slots.record(mailbox.id, _day(plan), slots, now=now)
     log.info(
         "plan",
@@ -124,14 +135,40 @@ def _day(plan: DayPlan) -> NewDay:
     )
 
 
+def _rests(each: Answerable, by_id: Mapping[MailboxId, Mailbox], resting: Resting) -> bool:
+    """True where an answer would go to a retired seed, or go on with a retired text."""
+    return by_id[each.slot.mailbox_id].address in resting.seeds or each.slot.grammar in resting.grammars
+
+
+Text = Callable[[random.Random], tuple[str, str]]
+"""Draws a grammar's name and language."""
+
+
+def _text(slot: PlannedSlot, answered: Mapping[SlotId, Slot], grammars: Grammars) -> Text:
+    """A draw; an answer says its thread's grammar (steps/letter), and draws all the same: one stream for a slot."""
+
+    def drawn(rng: random.Random) -> tuple[str, str]:
+        grammar = grammars.pick(rng)
+        if slot.in_reply_to is None:
+            return grammar.name, grammar.language
+        return answered[slot.in_reply_to].grammar, answered[slot.in_reply_to].language
+
+    return drawn
+
+
 def _slot(
-    slot: PlannedSlot, plan: DayPlan, mailbox: Mailbox, by_id: Mapping[MailboxId, Mailbox], circle: Circle
+    slot: PlannedSlot,
+    plan: DayPlan,
+    mailbox: Mailbox,
+    by_id: Mapping[MailboxId, Mailbox],
+    text: Text,
+    circle: Circle,
 ) -> NewSlot:
     """The slot with its identity and its draws."""
     rng = circle.clock.rng(mailbox.id, plan.date, slot.number, "slot")
     nonce = rng.randbytes(identity.NONCE_BYTES)
     token = identity.token(circle.key, nonce, sender=mailbox.address, recipient=by_id[slot.recipient_id].address)
-    grammar = circle.grammars.pick(rng)
+    grammar, language = text(rng)
     return NewSlot(
         number=slot.number,
         recipient_id=slot.recipient_id,
@@ -142,7 +179,7 @@ def _slot(
         due_at=slot.due_at,
         nonce=nonce,
         message_id=identity.message_id(token, mailbox.domain),
-        grammar=grammar.name,
-        language=grammar.language,
+        grammar=grammar,
+        language=language,
         seed=f"{rng.getrandbits(128):032x}",
     )

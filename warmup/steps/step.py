@@ -8,6 +8,7 @@ class Step(StrEnum):
     """The arrows of the circle, in the order in which a tick submits them."""
 
     JUDGE = "judge"
+    RETIRE = "retire"
     PLAN = "plan"
     SEND = "send"
     OBSERVE = "observe"

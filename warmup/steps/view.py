@@ -5,10 +5,12 @@ Only what was known before the date is looked at, so that the order in which mai
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 
 from warmup.ledger.history import Day
 from warmup.policy.allowance import DomainView, LaneView, MailboxView
+from warmup.policy.attribution import Suspect
 from warmup.policy.level import DayRecord, LaneDay
 from warmup.policy.mailbox import Mailbox, State
 from warmup.policy.pairing import SEED_DAILY
@@ -29,7 +31,12 @@ async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
     volumes = await domain_volumes(kin, on, circle)
     seeds = seeds_of(mailbox, fleet)
     suppressed = await circle.ledger.standings.suppressed()
-    open_to = Counter(seed.receiver for seed in seeds if seed.may_receive and seed.address.lower() not in suppressed)
+    resting = await resting_on(mailbox, on, circle)
+    open_to = Counter(
+        seed.receiver
+        for seed in seeds
+        if seed.may_receive and seed.address.lower() not in suppressed and seed.address not in resting.seeds
+    )
     weights = Counter(seed.receiver for seed in seeds)
     rank = [other.id for other in sorted(kin, key=lambda other: (other.enrolled_at, other.id))].index(mailbox.id)
     lanes = tuple(
@@ -59,6 +66,25 @@ async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
         lanes=lanes,
         mailbox=verdict_of(judged.mailbox),
         domain=verdict_of(judged.domain),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """What is left out of a date's plan (policy/retirement): seeds by address, grammars by name."""
+
+    seeds: frozenset[str]
+    grammars: frozenset[str]
+
+
+async def resting_on(mailbox: Mailbox, on: date, circle: Circle) -> Resting:
+    """The seeds and grammars that were retired before the mailbox's date `on` began."""
+    midnight = datetime.combine(on, time(), tzinfo=mailbox.zone).astimezone(UTC)
+    retired = await circle.ledger.retirements.in_force(before=midnight)
+    names = [(one.candidate.suspect, one.candidate.name) for one in retired]
+    return Resting(
+        seeds=frozenset(name for kind, name in names if kind is Suspect.SEED),
+        grammars=frozenset(name for kind, name in names if kind is Suspect.GRAMMAR),
     )
 
 
