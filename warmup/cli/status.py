@@ -16,6 +16,7 @@ from warmup.cli.invocation import Invocation, invocation
 from warmup.cli.output import Json, instant, print_json, say
 from warmup.clock import pause
 from warmup.ledger.lock import Holder, holder
+from warmup.ledger.retirements import Retirement
 from warmup.ledger.status import Overview
 from warmup.policy.authentication import Method, Share
 from warmup.policy.mailbox import State
@@ -26,6 +27,7 @@ _COLUMNS = ("mailbox", "provider", "day", "sent/target/limit", "inbox", "standin
 _NUMBERS = frozenset({"day", "sent/target/limit"})
 _GAP = "  "
 _EVERY_SECONDS = 2.0
+_NAMED = 3
 
 
 @app.command()
@@ -53,10 +55,18 @@ def status(
 async def _once(here: Invocation, *, as_json: bool) -> None:
     async with glance(here) as seen:
         fleet, now, daemon = await _read(seen)
+        retired = await seen.ledger.retirements.in_force()
     if as_json:
-        print_json("status", {"at": now, "daemon": _daemon(daemon), "mailboxes": [_line(one) for one in fleet]})
+        document = {
+            "at": now,
+            "daemon": _daemon(daemon),
+            "mailboxes": [_line(one) for one in fleet],
+            "retired": [_retired(one) for one in retired],
+        }
+        print_json("status", document)
     else:
         _print(fleet, now, daemon)
+        _print_retired(retired)
 
 
 async def _again_and_again(here: Invocation) -> None:
@@ -64,7 +74,9 @@ async def _again_and_again(here: Invocation) -> None:
         while True:
             fleet, now, daemon = await _read(seen)
             _clear()
+            retired = await seen.ledger.retirements.in_force()
             _print(fleet, now, daemon, height=shutil.get_terminal_size().lines if sys.stdout.isatty() else None)
+            _print_retired(retired)
             sys.stdout.flush()
             await pause(_EVERY_SECONDS)
 
@@ -77,6 +89,10 @@ async def _read(seen: Glance) -> tuple[tuple[Overview, ...], datetime, Holder | 
 
 def _daemon(found: Holder | None) -> dict[str, Any] | None:
     return None if found is None else {"host": found.host, "pid": found.pid, "since": found.since}
+
+
+def _retired(one: Retirement) -> dict[str, Any]:
+    return {"kind": one.candidate.suspect, "name": one.candidate.name, "since": one.since, "reason": one.reason}
 
 
 def _line(one: Overview) -> dict[str, Any]:
@@ -125,11 +141,19 @@ def _print(fleet: Sequence[Overview], now: datetime, daemon: Holder | None, *, h
         say("no mailbox is enrolled; begin with `warmup mailbox add ADDRESS`")
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    room = len(fleet) if height is None else max(1, height - 5)
+    room = len(fleet) if height is None else max(1, height - 6)
     lines = _grid(_COLUMNS, [_row(one) for one in fleet[:room]])
     typer.echo("\n".join(["", *(line[:width] for line in lines)]))
     if room < len(fleet):
         typer.echo(f"and {len(fleet) - room} more")
+
+
+def _print_retired(retired: Sequence[Retirement]) -> None:
+    """One line, so that a watch keeps its height; `report` has the reasons."""
+    if retired:
+        names = ", ".join(f"{one.candidate.suspect} {one.candidate.name}" for one in retired[:_NAMED])
+        more = f" and {len(retired) - _NAMED} more" if len(retired) > _NAMED else ""
+        typer.echo(f"left out for now: {names}{more}")
 
 
 def _told(daemon: Holder | None) -> str:
