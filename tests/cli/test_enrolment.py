@@ -98,6 +98,7 @@ def test_a_certificate_for_another_name_is_69(trusting: Desk, accounts: list[Acc
         (("--role", "control", "--engage"), ("never engaged",)),
         (("--tag", "two words"), ("without blanks",)),
         (("--name", "a\nb"), ("one line",)),
+        (("--name", "a" * 201), ("201", "at most 200")),
     ],
 )
 def test_a_value_that_will_not_do_is_65(

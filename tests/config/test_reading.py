@@ -146,6 +146,7 @@ def test_all_mistakes_are_listed_at_once_with_where_they_stand(tmp_path: Path) -
         ('identity.header = "message-id"', "begins with X-"),
         ('ledger.url = "mysql://x"', "a ledger is sqlite:///FILE"),
         ('ledger.url = "sqlite:///:memory:"', "a ledger is sqlite:///FILE"),
+        ('ledger.url = "postgresql+psycopg://u@h:abc/x"', "HOST:PORT"),
         ('providers.x.smtp = "mail.example.net"', "is not HOST:PORT"),
         ('providers.x.imap = "mail.example.net:0"', "names no port"),
         ("providers.x.daily_limit = 0", "greater than or equal to 1"),

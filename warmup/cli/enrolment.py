@@ -21,6 +21,7 @@ from warmup.policy.ramp import RAMP_NAMES, RampUnknown, ramp_named
 from warmup.wire.discovery import Found, strangers
 
 DEFAULT_RAMP = "standard"
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +168,9 @@ def checked_name(name: str) -> str:
     """A display name that stays on its line."""
     if any(not char.isprintable() for char in name):
         raise bad_input("a display name is one line of plain text", "leave control characters out")
+    if len(name) > _LONGEST_NAME:
+        # RFC 5322 2.1.1: no line of a header is longer than 998, and what is encoded grows.
+        raise bad_input(f"a display name of {len(name)} letters is too long", f"say at most {_LONGEST_NAME}")
     return name.strip()
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -61,6 +62,13 @@ def _zone(name: str) -> str:
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
+def _has_port_or_none(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 class LedgerSettings(Section):
     """Where everything that happened is kept."""
 
@@ -73,9 +81,9 @@ class LedgerSettings(Section):
     def _known(cls, url: str) -> str:
         if url.startswith("sqlite:///") and url.removeprefix("sqlite:///") not in ("", ":memory:"):
             return url
-        if url.startswith("postgresql+psycopg://"):
+        if url.startswith("postgresql+psycopg://") and _has_port_or_none(url):
             return url
-        raise ValueError("a ledger is sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+        raise ValueError("a ledger is sqlite:///FILE or postgresql+psycopg://USER@HOST:PORT/NAME")
 
 
 class VaultSettings(Section):
