@@ -111,6 +111,25 @@ def test_a_mood_is_dated_and_known_to_be_over() -> None:
     assert (cause.wrong, cause.messages, cause.rest_wrong) == (36, 36, 0)
 
 
+def test_one_of_many_seeds_is_suspected_less_than_one_of_few() -> None:
+    """The same messages to the same bad seed; only that the others went to fifty instead of five."""
+
+    def suspected(others: int) -> float:
+        rows = [
+            trial(
+                receiver=f"r{n % 2}",
+                seed="bad" if n in (0, 20, 40) else f"s{n % others}",
+                mailbox=f"m{n % 4}",
+                grammar=f"g{n % 7}",
+                harm=float(n in (0, 20)),
+            )
+            for n in range(100)
+        ]
+        return next(cause.probability for cause in suspicions(rows) if cause.name == ("bad",))
+
+    assert suspected(5) > 1.2 * suspected(50) > 0
+
+
 def test_two_causes_are_both_found() -> None:
     bad = {"s3": 0, "s7": 1}
     rng = random.Random(5)

@@ -91,6 +91,15 @@ def test_the_reason_names_the_turn() -> None:
     assert turn(course) == (FRIDAY - timedelta(days=3), Sightings(inbox=3, spam=9))
 
 
+def test_a_lane_that_recovers_is_told_by_its_inbox() -> None:
+    course = [(FRIDAY - timedelta(days=n), Sightings(inbox=1, spam=3)) for n in range(12, 4, -1)]
+    course += [(FRIDAY - timedelta(days=n), Sightings(inbox=9, spam=n % 2)) for n in (4, 3, 2, 1)]
+    now, before = composite({"outlook": facts(60, 1)}), composite({"outlook": facts(20, 20)})
+    assert now is not None
+    (reason,) = reasons(now, before, {"outlook": course}, FRIDAY)
+    assert reason.startswith("outlook: 36 of 38 in the inbox since Monday (+")
+
+
 def test_a_steady_lane_has_no_turn() -> None:
     course = [(FRIDAY - timedelta(days=n), Sightings(inbox=9, spam=n % 2)) for n in range(20, 0, -1)]
     assert turn(course)[0] == course[0][0]

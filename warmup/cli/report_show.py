@@ -100,7 +100,7 @@ def _bars(lane: LaneInsight) -> Iterator[str]:
             if span[0] <= on <= span[1]:
                 seen = seen.plus(lane.days[on][1])
         name = f"{span[0]} {span[0]:%a}" if span[0] == span[1] else f"{span[0]} to {span[1]:%m-%d}"
-        yield f"{name:<19}{_bar(seen)}".rstrip()
+        yield f"{name:<20}{_bar(seen)}".rstrip()
 
 
 def _spans(dates: Sequence[date]) -> Iterator[tuple[date, date]]:

@@ -148,19 +148,21 @@ def reasons(now: Composite, before: Composite | None, courses: Mapping[str, Cour
         was = before.lanes.get(provider) if before else None
         moved = now.shares[provider] * (score.score - (was.score if was else 100.0))
         if abs(moved) >= TELLING and provider in courses:
-            told.append((abs(moved), f"{provider}: {_turn(courses[provider], today)} ({moved:+.0f} points)"))
+            told.append(
+                (abs(moved), f"{provider}: {_turn(courses[provider], today, worse=moved < 0)} ({moved:+.0f} points)")
+            )
     return tuple(words for _, words in sorted(told, reverse=True))
 
 
-def _turn(course: Course, today: date) -> str:
-    """What has been seen since the lane last changed, in words."""
+def _turn(course: Course, today: date, *, worse: bool) -> str:
+    """What has been seen since the lane last changed: what went wrong where it got `worse`, else what did not."""
     since, lately = turn(course)
     parts = []
-    if lately.spam:
+    if worse and lately.spam:
         parts.append(f"{lately.spam} of {lately.seen} in spam")
-    if lately.missing:
+    if worse and lately.missing:
         parts.append(f"{lately.missing} of {lately.seen} missing")
-    if lately.objections:
+    if worse and lately.objections:
         parts.append(f"{lately.objections} turned away")
     return f"{', '.join(parts) or f'{lately.inbox} of {lately.seen} in the inbox'} since {day_told(since, today)}"
 
