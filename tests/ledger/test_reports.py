@@ -75,6 +75,8 @@ async def test_what_bounced_is_heard_and_not_missing_besides(world: World) -> No
     known = await world.ledger.evidence.of(world.sender.id, since=NOW - DAY)
     assert [finding.slot_id for finding in known.findings] == [lost.id]
     assert [(heard.slot_id, heard.reply) for heard in known.heard] == [(bounced.id, GONE)]
+    tried = await world.ledger.trials.recent(since=NOW - DAY)
+    assert [one.placement for one in tried] == [Placement.MISSING], "attribution crosses the lost one alone"
     assert {fresh.mailbox_id for fresh in await world.ledger.standings.due(now=NOW, every=DAY)} == {world.sender.id}
 
 

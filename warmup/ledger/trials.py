@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
 from warmup.ledger.believed import Seen, landing
+from warmup.ledger.reports import bounced
 from warmup.ledger.sightings import Stage
 from warmup.ledger.store import Store
 from warmup.ledger.tables import mailboxes, outcomes, sightings, slots
@@ -91,9 +92,14 @@ def _placed(connection: Connection, since: date, most: int) -> Iterator[Tried]:
         .label("taken")
     )
     query = _joined(
-        select(*_shared(), taken, sightings.c.stage, sightings.c.placement, sightings.c.at).join(
-            sightings, sightings.c.slot_id == slots.c.id
-        )
+        select(
+            *_shared(),
+            taken,
+            bounced(slots.c.id).label("bounced"),
+            sightings.c.stage,
+            sightings.c.placement,
+            sightings.c.at,
+        ).join(sightings, sightings.c.slot_id == slots.c.id)
     ).where(slots.c.id.in_(newest))
     rows = connection.execute(query.order_by(slots.c.id, sightings.c.id)).mappings()
     for _, group in groupby(rows, key=lambda row: row["id"]):
@@ -110,8 +116,8 @@ def _placement(rows: Sequence[RowMapping]) -> Placement | None:
     )
     if landed is None or not landed.placement.is_evidence:
         return None
-    # What nobody had taken is not missing: an uncertain message may never have been handed over.
-    return landed.judged if landed.placement.is_seen or rows[0]["taken"] else None
+    # What nobody had taken is not missing: an uncertain message may never have been handed over. Nor is what came back.
+    return landed.judged if landed.placement.is_seen or (rows[0]["taken"] and not rows[0]["bounced"]) else None
 
 
 def _rebuffed(connection: Connection, since: date, most: int) -> Iterator[Tried]:

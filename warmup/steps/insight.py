@@ -14,6 +14,7 @@ from warmup.ledger.evidence import Finding as Found
 from warmup.ledger.history import Day, LaneDay
 from warmup.ledger.retirements import Retirement
 from warmup.ledger.standings import Judged, Judgement, Subject
+from warmup.mail.report import Kind
 from warmup.policy.advice import LaneState, on_cause, on_lane
 from warmup.policy.attribution import WINDOW, Cause, causes
 from warmup.policy.blame import is_objection
@@ -77,6 +78,7 @@ class _Lane:
 
     findings: list[tuple[Found, Finding]] = field(default_factory=list)
     objections: list[tuple[datetime, date]] = field(default_factory=list)
+    complaints: list[datetime] = field(default_factory=list)
 
     def evidence(self, until: datetime, *, control: bool | None = None) -> Evidence:
         """The fold by `until`; of one kind of seed alone where `control` is said. Objections are no sightings."""
@@ -92,7 +94,8 @@ class _Lane:
         seen = sum(finding.at <= until for _, finding in self.findings)
         turned_away = sum(at <= until for at, _ in self.objections)
         about = estimate(self.evidence(until), until)
-        return LaneFacts(estimate=about, tried=seen + turned_away, objections=turned_away)
+        complained = sum(at <= until for at in self.complaints)
+        return LaneFacts(estimate=about, tried=seen + turned_away, objections=turned_away, complaints=complained)
 
 
 async def insight(mailbox: Mailbox, circle: Circle, *, days: int) -> Insight:
@@ -161,6 +164,11 @@ def _lanes(known: Known, mailbox: Mailbox) -> defaultdict[str, _Lane]:
     for rebuff in known.rebuffs:
         if is_objection(rebuff.reply):
             lanes[rebuff.provider].objections.append((rebuff.at, date_of(rebuff.at, mailbox.zone)))
+    for heard in known.heard:
+        if heard.kind is Kind.COMPLAINT:
+            lanes[heard.provider].complaints.append(heard.at)
+        elif is_objection(heard.reply):
+            lanes[heard.provider].objections.append((heard.at, date_of(heard.at, mailbox.zone)))
     return lanes
 
 
