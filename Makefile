@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml tests/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . 2> >(grep -v '^WARNING: Location' >&2)
 	@touch $@
 
-demo: $(STAMP)  ## 21 days of warming against the embedded sandbox, in about a minute and a half
+demo: $(STAMP)  ## 21 days of warming against the embedded sandbox, in about two minutes
 	@$(BIN)/warmup demo
 
 test: $(STAMP)  ## the gate and all tests; as root it installs the mail lab's Debian packages
