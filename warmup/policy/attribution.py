@@ -215,14 +215,13 @@ class _Group:
     name: Name
     siblings: int = 1
     cells: defaultdict[date, dict[Stratum, Tally]] = field(default_factory=lambda: defaultdict(dict))
-    mark: tuple[int, int, int] = (0, 0, 0)
+    members: list[int] = field(default_factory=list)
 
     def add(self, number: int, trial: Trial) -> None:
         cell, stratum = self.cells[trial.day], (trial.receiver, trial.control)
         wrong, n = cell.get(stratum, (0.0, 0))
         cell[stratum] = (wrong + trial.harm, n + 1)
-        count, total, squares = self.mark
-        self.mark = (count + 1, total + number, squares + number * number)
+        self.members.append(number)
 
     def windows(self, first: date) -> Iterator[tuple[date | None, date | None, float]]:
         """First and last day of what it may be blamed for, with the log share of its prior."""
@@ -316,7 +315,7 @@ class _Whole:
 
 def _groups(trials: Sequence[Trial]) -> list[_Group]:
     """The sets of messages that are worth a question, each set once."""
-    found: dict[tuple[int, int, int], _Group] = {}
+    found: dict[tuple[int, ...], _Group] = {}
     for suspect in Suspect:
         name = _NAME[suspect]
         harm: defaultdict[Name, float] = defaultdict(float)
@@ -330,7 +329,7 @@ def _groups(trials: Sequence[Trial]) -> list[_Group]:
             if group is not None:
                 group.add(number, trial)
         for group in groups.values():
-            found.setdefault(group.mark, group)
+            found.setdefault(tuple(group.members), group)
     return list(found.values())
 
 
