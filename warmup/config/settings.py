@@ -64,7 +64,8 @@ Zone = Annotated[str, AfterValidator(_zone)]
 
 def _has_port_or_none(url: str) -> bool:
     try:
-        return urlsplit(url).port != 0
+        # Everything up to the last @ is the login, slashes too: so SQLAlchemy reads it.
+        return urlsplit("//" + url.partition("://")[2].rpartition("@")[2]).port != 0
     except ValueError:
         return False
 
