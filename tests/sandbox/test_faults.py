@@ -61,7 +61,8 @@ async def test_a_slow_server_is_slow_for_the_one_and_not_for_the_others(open_ben
     assert (await bench.send(ANNA, BERT, "<3@one.test>"))[0] == 250
     assert bench.sandbox.record.received == ("<1@one.test>", "<3@one.test>")
     await bench.sandbox.__aexit__(None, None, None)
-    with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionError)):
+    # How the line breaks is chance: told by smtplib, by the socket, or by TLS; all are OSErrors.
+    with pytest.raises(OSError):
         await slow
 
 
