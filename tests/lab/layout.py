@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 DOMAINS = ("gmail.test", "outlook.test", "corp.test")
+# Accounts at which something is wrong from the start: not known to Postfix, over its quota, forwarded to nobody, and
+# one whose junk folder has a German name and no special-use.
+UNKNOWN, FULL, GONE, GERMAN = "unknown@corp.test", "full@corp.test", "gone@corp.test", "deutsch@corp.test"
+GERMAN_JUNK = "Spamverdacht"
 # Dovecot's mail user: a bare number, so that the machine's /etc/passwd is not touched.
 MAIL_UID = 64873
 
@@ -38,7 +42,10 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the lab listens, all on 127.0.0.1. The last three are submission with a certificate not to be believed."""
+    """Where the lab listens, all on 127.0.0.1.
+
+    Submission with a fault: certificates not to be believed, few messages a minute, one connection, small messages.
+    """
 
     submission: int
     smtps: int
@@ -47,6 +54,9 @@ class Ports:
     expired: int
     self_signed: int
     wrong_name: int
+    hurried: int
+    crowded: int
+    small: int
 
     @classmethod
     def free(cls) -> "Ports":
@@ -112,6 +122,11 @@ class Layout:
     def sasl_socket(self) -> Path:
         """Where Dovecot checks passwords for Postfix."""
         return self.run / "auth-postfix"
+
+    @property
+    def quota_socket(self) -> Path:
+        """Where Dovecot tells Postfix whose mailbox is full."""
+        return self.run / "quota"
 
     @property
     def lmtp_socket(self) -> Path:
