@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test lint unit lab properties bench crossval fuzz lock clean
+.PHONY: help demo test lint unit lab properties bench crossval fuzz faults lock clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ SECONDS_EACH := $(if $(filter environment command line,$(origin SECONDS)),$(SECO
 fuzz: $(STAMP)  ## coverage-guided fuzzing of every parser, five minutes each; SECONDS=60 for less
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.txt 2> >(grep -v '^WARNING: Location' >&2)
 	@$(BIN)/python -m tests.fuzz $(SECONDS_EACH)
+
+faults: $(STAMP)  ## every fault a provider can have, from real servers, as a table; as root, some six minutes
+	@bash tests/lab/packages.sh
+	@$(BIN)/pytest -q -s tests/lab/faults.py
 
 lock: $(STAMP)  ## pin the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt

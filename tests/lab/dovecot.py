@@ -8,10 +8,11 @@ import imaplib
 import os
 import ssl
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.lab.certificates import certificate
-from tests.lab.layout import MAIL_UID, LabFailed, Layout, until
+from tests.lab.layout import FULL, GERMAN, GERMAN_JUNK, MAIL_UID, LabFailed, Layout, until
 
 SIEVE = """\
 require ["fileinto", "envelope", "subaddress", "imap4flags"];
@@ -39,7 +40,9 @@ ssl_key = <{key}
 disable_plaintext_auth = no
 auth_username_format = %Lu
 auth_failure_delay = 0
+auth_verbose = yes
 recipient_delimiter = +
+mail_plugins = quota
 mail_location = maildir:{mail}/%d/%n
 mail_uid = {uid}
 mail_gid = {uid}
@@ -52,8 +55,16 @@ passdb {{
   args = scheme=PLAIN username_format=%u {users}
 }}
 userdb {{
-  driver = static
-  args = uid={uid} gid={uid} home={mail}/%d/%n allow_all_users=no
+  driver = passwd-file
+  args = username_format=%u {users}
+  default_fields = uid={uid} gid={uid} home={mail}/%d/%n
+}}
+service quota-status {{
+  executable = quota-status -p postfix
+  unix_listener {quota} {{
+    mode = 0666
+  }}
+  client_limit = 1
 }}
 service anvil {{
   unix_listener anvil-auth-penalty {{
@@ -114,6 +125,9 @@ protocol lmtp {{
 }}
 plugin {{
   sieve_before = {sieve}
+  quota_status_success = DUNNO
+  quota_status_nouser = DUNNO
+  quota_status_overquota = "552 5.2.2 Mailbox is full"
 }}
 """
 
@@ -124,10 +138,14 @@ class Dovecot:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._log = layout.run / "dovecot.log"
-        conf = _write(layout)
-        with (layout.run / "dovecot.out").open("wb") as said:
-            self._process = subprocess.Popen(
-                ["/usr/sbin/dovecot", "-F", "-c", conf], stdin=subprocess.DEVNULL, stdout=said, stderr=said
+        self._conf = _write(layout)
+        self._passwords = {user.address: user.password for user in layout.users}
+        self._process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with (self._layout.run / "dovecot.out").open("ab") as said:
+            return subprocess.Popen(
+                ["/usr/sbin/dovecot", "-F", "-c", self._conf], stdin=subprocess.DEVNULL, stdout=said, stderr=said
             )
 
     def ready(self) -> None:
@@ -138,6 +156,28 @@ class Dovecot:
         """End it and wait for the end."""
         self._process.terminate()
         self._process.wait(timeout=20)
+
+    def restart(self) -> None:
+        """End it with all its sessions, start it again and wait until it answers."""
+        self.stop()
+        self._process = self._started()
+        self.ready()
+
+    def change_password(self, address: str, password: str) -> None:
+        """Let `address` log in with `password` only, from the next log-in on."""
+        self._passwords[address] = password
+        _write_users(self._layout, self._passwords)
+
+    def renumber(self, address: str) -> None:
+        """Give the INBOX of `address` another UIDVALIDITY and its messages other UIDs."""
+        root = self._layout.maildir(address)
+        for path in (root / "dovecot-uidlist", *root.glob("dovecot.index*"), *root.glob("dovecot-uidvalidity*")):
+            path.unlink(missing_ok=True)
+
+    def failed_logins(self, address: str) -> int:
+        """How often the password of `address` was refused."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        return sum(f"({address}," in line and "Password mismatch" in line for line in lines)
 
     def _answers(self) -> bool:
         if self._process.poll() is not None:
@@ -162,9 +202,11 @@ def imap(layout: Layout) -> imaplib.IMAP4_SSL:
 def _write(layout: Layout) -> Path:
     folder = layout.root / "dovecot"
     folder.mkdir()
-    users, sieve, conf = folder / "users", folder / "filing.sieve", folder / "dovecot.conf"
-    users.write_text("".join(f"{user.address}:{{PLAIN}}{user.password}\n" for user in layout.users))
+    users, conf = folder / "users", folder / "dovecot.conf"
+    _write_users(layout, {user.address: user.password for user in layout.users})
+    sieve, german = folder / "filing.sieve", folder / "german.sieve"
     sieve.write_text(SIEVE)
+    german.write_text(SIEVE.replace('"Junk"', f'"{GERMAN_JUNK}"'))
     for owned in (layout.mail, layout.rawlog):
         owned.mkdir()
         os.chown(owned, MAIL_UID, MAIL_UID)
@@ -177,6 +219,7 @@ def _write(layout: Layout) -> Path:
             mail=layout.mail,
             uid=MAIL_UID,
             users=users,
+            quota=layout.quota_socket,
             sasl=layout.sasl_socket,
             imap=layout.ports.imap,
             imaps=layout.ports.imaps,
@@ -185,5 +228,29 @@ def _write(layout: Layout) -> Path:
             sieve=sieve,
         )
     )
-    subprocess.run(["/usr/bin/sievec", "-c", conf, sieve], check=True, capture_output=True)
+    for script in (sieve, german):
+        subprocess.run(["/usr/bin/sievec", "-c", conf, script], check=True, capture_output=True)
+    _make_german_junk(layout)
     return conf
+
+
+def _write_users(layout: Layout, passwords: Mapping[str, str]) -> None:
+    """The users' file, replaced whole: it is read for every log-in."""
+    path = layout.root / "dovecot" / "users"
+    extra = {
+        # Of the others no quota is kept.
+        FULL: "userdb_quota=maildir:full userdb_quota_rule=*:bytes=1",
+        GERMAN: f"userdb_namespace/inbox/mailbox/Junk/auto=no userdb_sieve_before={layout.root}/dovecot/german.sieve",
+    }
+    lines = (f"{address}:{{PLAIN}}{word}::::::{extra.get(address, '')}\n" for address, word in passwords.items())
+    draft = path.with_suffix(".new")
+    draft.write_text("".join(lines))
+    draft.replace(path)
+
+
+def _make_german_junk(layout: Layout) -> None:
+    for folder in (layout.maildir(GERMAN), layout.maildir(GERMAN) / f".{GERMAN_JUNK}"):
+        for name in ("cur", "new", "tmp"):
+            (folder / name).mkdir(parents=True)
+    for path in (layout.maildir(GERMAN).parent, *layout.maildir(GERMAN).parent.rglob("*")):
+        os.chown(path, MAIL_UID, MAIL_UID)

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.lab import maildirs, postfix_log
 from tests.lab.certificates import write_certificates
 from tests.lab.dovecot import Dovecot
-from tests.lab.layout import DOMAINS, MAIL_UID, Layout, Ports, User, until
+from tests.lab.layout import DOMAINS, FULL, GERMAN, GONE, MAIL_UID, UNKNOWN, Layout, Ports, User, until
 from tests.lab.maildirs import Foreign, Mail
 from tests.lab.postfix import Postfix, alive, master_pid
 from tests.lab.postfix_log import Delivery, Refusal
@@ -68,6 +68,8 @@ def unavailable() -> str | None:
 class Lab:
     """Three domains, `users_per_domain` accounts each: u0@gmail.test … with passwords; all servers running.
 
+    Besides, the odd ones of `layout`.
+
     `sent_copies` are the domains whose provider files what was sent over SMTP in Sent by itself, as Gmail does.
     """
 
@@ -86,6 +88,7 @@ class Lab:
         self.provider = provider
         self._servers = (postfix, rspamd, dovecot, provider)
         self._rspamd = rspamd
+        self._dovecot = dovecot
         self._users = {user.address: user for user in layout.users}
 
     @classmethod
@@ -127,6 +130,22 @@ class Lab:
     def users(self, domain: str) -> list[User]:
         """The accounts of `domain`, u0 first."""
         return [user for user in self.layout.users if user.domain == domain]
+
+    def change_password(self, address: str, password: str) -> None:
+        """Have the account's owner choose another password; sessions that are logged in stay so."""
+        self._dovecot.change_password(address, password)
+
+    def restart_imap(self) -> None:
+        """End Dovecot with all its sessions, and start it again."""
+        self._dovecot.restart()
+
+    def renumber(self, address: str) -> None:
+        """Lose the UIDs of INBOX, as a restored or converted mailbox does: it gets another UIDVALIDITY."""
+        self._dovecot.renumber(address)
+
+    def failed_logins(self, address: str) -> int:
+        """How often Dovecot refused the password of `address`, for SMTP and IMAP together."""
+        return self._dovecot.failed_logins(address)
 
     def postfix_log(self) -> list[Delivery]:
         """What Postfix accepted so far, in order of arrival."""
@@ -211,7 +230,8 @@ def _new_layout(users_per_domain: int) -> Layout:
         for domain in DOMAINS
         for number in range(users_per_domain)
     )
-    layout = Layout(root=root, ports=Ports.free(), users=users)
+    odd = tuple(User(address=address, password=f"word-{address}") for address in (UNKNOWN, FULL, GONE, GERMAN))
+    layout = Layout(root=root, ports=Ports.free(), users=users + odd)
     layout.run.mkdir()
     # Rspamd binds its socket here after it gave up root.
     layout.run.chmod(0o1777)

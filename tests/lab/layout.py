@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 DOMAINS = ("gmail.test", "outlook.test", "corp.test")
+# Accounts at which something is wrong from the start: not known to Postfix, over its quota, forwarded to nobody, and
+# one whose junk folder has a German name and no special-use.
+UNKNOWN, FULL, GONE, GERMAN = "unknown@corp.test", "full@corp.test", "gone@corp.test", "deutsch@corp.test"
+GERMAN_JUNK = "Spamverdacht"
 # Dovecot's mail user: a bare number, so that the machine's /etc/passwd is not touched.
 MAIL_UID = 64873
 
@@ -41,7 +45,8 @@ class Ports:
     """Where the lab listens, all on 127.0.0.1.
 
     `rewriting` is submission that gives every message another Message-ID, `relay` takes mail from this machine without
-    a login; the last three are submission with a certificate not to be believed.
+    a login; the rest are submission with a fault: certificates not to be believed, few messages a minute, one
+    connection, small messages.
     """
 
     submission: int
@@ -53,6 +58,9 @@ class Ports:
     expired: int
     self_signed: int
     wrong_name: int
+    hurried: int
+    crowded: int
+    small: int
 
     @classmethod
     def free(cls) -> "Ports":
@@ -118,6 +126,11 @@ class Layout:
     def sasl_socket(self) -> Path:
         """Where Dovecot checks passwords for Postfix."""
         return self.run / "auth-postfix"
+
+    @property
+    def quota_socket(self) -> Path:
+        """Where Dovecot tells Postfix whose mailbox is full."""
+        return self.run / "quota"
 
     @property
     def lmtp_socket(self) -> Path:

@@ -2,8 +2,8 @@
 
 Speaks the protocol of Postfix's SMTPD_POLICY_README. CONTROL is a JSON file the tests replace at will:
 `window_seconds` (the 24 hours, in real seconds), `limits` (login to messages in any window), `greylist` (recipient
-domain to the seconds a new pair must wait). It is read for every question. What was counted and what was refused goes
-to LOG, one JSON object a line.
+or its domain to the seconds a new pair must wait). It is read for every question. What was counted and what was refused
+goes to LOG, one JSON object a line.
 
 A message counts when it is complete (END-OF-MESSAGE), and is refused there too if others came in between: sessions that
 run side by side cannot slip past the limit together.
@@ -49,7 +49,7 @@ class Policy:
         if self._used(login, control, now) >= control["limits"].get(login, float("inf")):
             return self._refused(OVER_LIMIT, login, asked, now)
         recipient = asked.get("recipient", "").lower()
-        wait = control["greylist"].get(recipient.rpartition("@")[2])
+        wait = control["greylist"].get(recipient, control["greylist"].get(recipient.rpartition("@")[2]))
         if wait is not None and now - self._first_seen.setdefault((login, recipient), now) < wait:
             return self._refused(COME_BACK, login, asked, now)
         return NO_OPINION

@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 from tests.lab.certificates import certificate
-from tests.lab.layout import DOMAINS, LabFailed, Layout, until
+from tests.lab.layout import DOMAINS, FULL, GONE, UNKNOWN, LabFailed, Layout, until
 
 MESSAGE_SIZE_LIMIT = 1_048_576
 
@@ -37,6 +37,7 @@ recipient_delimiter = +
 default_transport = error:5.4.4 the lab sends nothing elsewhere
 virtual_mailbox_domains = {domains}
 virtual_mailbox_maps = texthash:{folder}/conf/users
+virtual_alias_maps = texthash:{folder}/conf/aliases
 virtual_transport = lmtp:unix:{lmtp}
 lmtp_destination_concurrency_limit = 20
 initial_destination_concurrency = 20
@@ -56,8 +57,12 @@ smtpd_tls_auth_only = yes
 smtpd_sender_login_maps = regexp:{folder}/conf/logins
 smtpd_sender_restrictions = reject_authenticated_sender_login_mismatch
 smtpd_relay_restrictions = reject_unauth_destination
+anvil_rate_time_unit = 20s
+smtpd_restriction_classes = quota_checked
+quota_checked = check_policy_service unix:{quota}
 smtpd_recipient_restrictions =
     reject_unlisted_recipient
+    check_recipient_access texthash:{folder}/conf/checked
     check_policy_service unix:{policy}
     permit_sasl_authenticated
     reject
@@ -82,6 +87,16 @@ MASTER = """\
   -o smtpd_sender_restrictions=
   -o smtpd_recipient_restrictions=reject_unlisted_recipient,permit_mynetworks,reject
   -o smtpd_end_of_data_restrictions=
+{hurried} inet n - n - - smtpd
+  -o syslog_name=postfix/hurried
+  -o smtpd_client_message_rate_limit=1
+{crowded} inet n - n - - smtpd
+  -o syslog_name=postfix/crowded
+  -o smtpd_client_connection_count_limit=1
+{small} inet n - n - - smtpd
+  -o syslog_name=postfix/small
+  -o message_size_limit=300
+  -o smtpd_discard_ehlo_keywords=size
 {doubtful}
 rewrite-id unix n - n - 0 cleanup
   -o header_checks=regexp:{rewritten}
@@ -170,7 +185,9 @@ def _write(layout: Layout, folder: Path, sent_copies: tuple[str, ...]) -> None:
         (folder / name).mkdir(parents=True)
     shutil.chown(folder / "data", "postfix")
     conf = folder / "conf"
-    (conf / "users").write_text("".join(f"{user.address} here\n" for user in layout.users))
+    (conf / "users").write_text("".join(f"{user.address} here\n" for user in layout.users if user.address != UNKNOWN))
+    (conf / "aliases").write_text(f"{GONE} nobody.any.more@corp.test\n")
+    (conf / "checked").write_text(f"{FULL} quota_checked\n")
     (conf / "logins").write_text("/^([^+@]+)(\\+[^@]*)?@(.+)$/ ${1}@${3}\n")
     (conf / "rewritten").write_text(
         "/^Message-ID:[[:space:]]*<([^@>]*)@/ REPLACE Message-ID: <rewritten.${1}@relay.invalid>\n"
@@ -190,6 +207,7 @@ def _write(layout: Layout, folder: Path, sent_copies: tuple[str, ...]) -> None:
             chain=good.chain,
             key=good.key,
             policy=layout.policy_socket,
+            quota=layout.quota_socket,
             milter=layout.milter_socket,
         )
     )
@@ -209,5 +227,8 @@ def _master(layout: Layout) -> str:
         rewriting=ports.rewriting,
         relay=ports.relay,
         rewritten=layout.root / "postfix" / "conf" / "rewritten",
+        hurried=ports.hurried,
+        crowded=ports.crowded,
+        small=ports.small,
         doubtful="".join(doubtful).rstrip(),
     )

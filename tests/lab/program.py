@@ -62,13 +62,17 @@ files_sent = {files_sent}
 
 @dataclass(slots=True, kw_only=True)
 class Program:
-    """One installation in `folder`. Its clock runs at `speed` once it is started, and at the wall's before."""
+    """One installation in `folder`. Its clock runs at `speed` once it is started, and at the wall's before.
+
+    `environ` is configuration of the test's own.
+    """
 
     lab: Lab
     folder: Path
     speed: float
     daily_limits: Mapping[str, int]
     zone: str = field(default_factory=lambda: zone_where_it_is(5), init=False)
+    environ: Mapping[str, str] = field(default_factory=dict)
     _daemon: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def install(self) -> None:
@@ -82,14 +86,16 @@ class Program:
         (self.folder / "config.toml").write_text(text)
         self("init", str(self.folder))
 
-    def enrol(self, address: str, *options: str, port: int | None = None) -> None:
+    def enrol(self, address: str, *options: str, port: int | None = None, account: str | None = None) -> None:
         """Enrol a mailbox of the lab: both servers are logged in to before it is saved.
 
-        `port` is that of an SMTP server of the lab other than submission.
+        `port` is that of an SMTP server of the lab other than submission, `account` the account to log in to, where the
+        address is not its own.
         """
         ports, secret = self.lab.ports, self.folder / "password"
         secret.touch(mode=0o600)
-        secret.write_text(self.lab.user(address).password)
+        secret.write_text(self.lab.user(account or address).password)
+        options = (*options, "--username", account) if account else options
         where = ["--smtp", f"127.0.0.1:{port or ports.submission}", "--smtp-security", "starttls"]
         where += ["--imap", f"127.0.0.1:{ports.imaps}", "--imap-security", "tls"]
         self("mailbox", "add", address, *where, "--ramp", "esp", "--password-file", str(secret), *options)
@@ -128,12 +134,16 @@ class Program:
 
     def __call__(self, *arguments: str) -> str:
         """What the verb printed; raises LabFailed with its error where it did not exit with 0."""
-        done = subprocess.run(
-            self._command(*arguments), env=self._environ, capture_output=True, text=True, timeout=120, check=False
-        )
+        done = self.ended(*arguments)
         if done.returncode != 0:
             raise LabFailed(f"warmup {' '.join(arguments[:3])} ended with {done.returncode}: {done.stderr}")
         return done.stdout
+
+    def ended(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The verb, come to its end."""
+        return subprocess.run(
+            self._command(*arguments), env=self._environ, capture_output=True, text=True, timeout=120, check=False
+        )
 
     def export(self, what: str) -> list[Row]:
         """`warmup export WHAT`, also while the daemon runs."""
@@ -154,6 +164,10 @@ class Program:
 
         return until(planned, seconds=seconds, what=f"date {number} is planned", log=self._log, every=0.5)
 
+    def log(self) -> str:
+        """All that its daemons said."""
+        return self._log.read_text(errors="replace")
+
     def last_words(self, lines: int = 20) -> str:
         """The end of the daemon's log."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
@@ -165,7 +179,7 @@ class Program:
     @property
     def _environ(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WARMUP")}
-        return kept | {"WARMUP_CONFIG": str(self.folder / "config.toml")}
+        return kept | dict(self.environ) | {"WARMUP_CONFIG": str(self.folder / "config.toml")}
 
     def _command(self, *arguments: str) -> list[str]:
         return [str(WARMUP), *arguments]
@@ -189,6 +203,11 @@ def zone_where_it_is(hour: int) -> str:
     return "Etc/UTC" if ahead == 0 else f"Etc/GMT{-ahead:+d}"
 
 
+def instant(text: str) -> datetime:
+    """An exported instant."""
+    return datetime.fromisoformat(text)
+
+
 def date_of(text: str, zone: str) -> date:
     """The civil date of an exported instant in `zone`."""
-    return datetime.fromisoformat(text).astimezone(ZoneInfo(zone)).date()
+    return instant(text).astimezone(ZoneInfo(zone)).date()

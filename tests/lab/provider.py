@@ -57,7 +57,7 @@ class Provider:
         self._say()
 
     def greylist(self, domain: str, *, seconds: float) -> None:
-        """Put every new pair of login and recipient at `domain` off for `seconds` of real time."""
+        """Put every new pair of login and recipient (at) `domain` off for `seconds` of real time."""
         self._rules |= {"greylist": {domain: seconds}}
         self._say()
 

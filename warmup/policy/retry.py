@@ -54,9 +54,7 @@ def patience(deferral: Deferred) -> Patience:
 
 def is_greylisting(reply: Reply) -> bool:
     """True where the server wants no more than to see us again."""
-    # 450 and 451 with 4.7.1 are what greylisting servers say (RFC 6647 5); 421 with it is a door being closed.
-    found = blame(reply)
-    return found.greylisted or (reply.code in (450, 451) and reply.status == "4.7.1" and found.wait is None)
+    return blame(reply).greylisted
 
 
 def next_try(
