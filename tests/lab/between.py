@@ -7,6 +7,8 @@ as a middlebox does, so that it sees where in a message it is; it cuts once and 
 import asyncio
 import ssl
 import threading
+from asyncio import StreamReader as Reader
+from asyncio import StreamWriter as Writer
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,9 +16,6 @@ from enum import Enum, unique
 
 from tests.lab.certificates import certificate
 from tests.lab.layout import Layout
-
-Reader = asyncio.StreamReader
-Writer = asyncio.StreamWriter
 
 
 @unique

@@ -48,6 +48,9 @@ def tries(deferral: Deferred, seed: int) -> list[datetime]:
             Patience.NOT_TODAY,
         ),
         (deferred(452, "4.2.2", "Mailbox full"), Patience.NOT_TODAY),
+        # Postfix's own rate limits come with greylisting's codes, and are none.
+        (deferred(450, "4.7.1", "Error: too much mail from 192.0.2.1"), Patience.NOT_TODAY),
+        (deferred(450, "4.7.1", "Error: too many recipients from 192.0.2.1"), Patience.NOT_TODAY),
         (deferred(451, "4.3.0", "Temporary lookup failure"), Patience.LATER),
         (deferred(451, "4.3.10", "A status nobody knows"), Patience.LATER),
         (deferred(450, None, "try again"), Patience.LATER),

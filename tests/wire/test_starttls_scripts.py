@@ -19,7 +19,7 @@ from tests.canaries import traces
 from tests.wire.ron import Heard, NotRon, Play, is_imap, offered, read_script
 from warmup.mail.answer import Accepted
 from warmup.policy.mailbox import Endpoint, Security
-from warmup.wire.errors import CredentialsRefused, Untrusted, WireError
+from warmup.wire.errors import CredentialsRefused, Unreachable, Untrusted, WireError
 from warmup.wire.imap import ImapSession, open_imap
 from warmup.wire.login import Login, SignIn
 from warmup.wire.network import Network
@@ -173,6 +173,9 @@ async def test_smtp_by_starttls(name: str, login: Login, server_tls: ssl.SSLCont
                 await open_smtp(tap.endpoint(Security.STARTTLS), login, helo="sender.test", network=hurried)
             assert "\n" not in str(refusal.value)
             assert "AUTH" not in tap.heard.verbs
+            if script.get("stls_response", "").startswith("220"):
+                # It was TLS that was not to be believed, and it is told so.
+                assert isinstance(refusal.value, Untrusted | Unreachable)
         assert tap.connections == 1
         assert {line.split()[0].upper() for line in tap.heard.in_clear if line.split()} <= {b"EHLO", b"STARTTLS"} or (
             b"\x16\x03" in tap.raw

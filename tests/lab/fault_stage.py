@@ -1,0 +1,100 @@
+"""The mailboxes that each meet a fault of their own, and what is to be seen of them while the daemon runs."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from tests.lab.between import Cutter, Relay
+from tests.lab.lab import Lab
+from tests.lab.layout import FULL, GERMAN, GONE, UNKNOWN
+from tests.lab.program import Program, Row
+
+# Senders, by what they meet.
+GOOD, LIMITED, LOCKED_OUT, HURRIED = (f"u{n}@gmail.test" for n in range(12, 16))
+CROWDED, CROWDED_TOO, WORDY, SLOW = (f"u{n}@outlook.test" for n in range(12, 16))
+CUT_IN, CUT_AFTER = "u12@corp.test", "u13@corp.test"
+DOUBTED = {"expired": "u14@corp.test", "self_signed": "u15@corp.test", "wrong_name": "u16@corp.test"}
+# Seeds.
+GREY, RENUMBERED, ELSEWHERE = "u16@gmail.test", "u17@gmail.test", "any@stranger.example"
+PLAIN = ["u16@outlook.test", "u17@outlook.test", "u18@outlook.test", "u18@gmail.test", "u19@gmail.test"]
+SEEDS = [UNKNOWN, FULL, GONE, GERMAN, GREY, RENUMBERED, *PLAIN, ELSEWHERE]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A line of the daemon's log: what happened to which mailbox, and its other words."""
+
+    at: datetime
+    event: str
+    words: dict[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """The running daemon and what was set up against it."""
+
+    lab: Lab
+    program: Program
+    ids: dict[str, str]
+    relays: dict[str, Relay]
+    cutters: dict[str, Cutter]
+    numbered: list[str] = field(default_factory=list)
+    restarted_at: datetime | None = None
+    checks: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def look(self) -> "Look":
+        return Look(self)
+
+
+class Look:
+    """What is to be seen at one moment."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    @cached_property
+    def messages(self) -> list[Row]:
+        return self.stage.program.export("messages")
+
+    @cached_property
+    def attempts(self) -> list[Row]:
+        return self.stage.program.export("attempts")
+
+    @cached_property
+    def facts(self) -> list[Fact]:
+        return [fact for line in self.stage.program.log().splitlines() if (fact := _fact(line))]
+
+    def of(self, mailbox: str, event: str) -> list[Fact]:
+        """What the log says of a mailbox."""
+        return [
+            fact for fact in self.facts if fact.event == event and fact.words.get("mailbox") == self.stage.ids[mailbox]
+        ]
+
+    def sent(self, *, by: str | None = None, to: str | None = None, **wanted: object) -> list[Row]:
+        """The messages by a sender, to a recipient, whose columns are as wanted."""
+        return [
+            row
+            for row in self.messages
+            if by in (None, row["mailbox"])
+            and to in (None, row["recipient"])
+            and all(row[name] == value for name, value in wanted.items())
+        ]
+
+    def tries(self, row: Row) -> list[Row]:
+        """The attempts at a message, first to last."""
+        return sorted((a for a in self.attempts if a["slot"] == row["slot"]), key=lambda a: int(a["ordinal"]))
+
+    def shut(self, mailbox: str, words: str) -> list[Fact]:
+        """When a door of the mailbox stayed shut with these words."""
+        return [fact for fact in self.of(mailbox, "door shut") if re.search(words, fact.words["error"])]
+
+
+_PAIR = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
+
+
+def _fact(line: str) -> Fact | None:
+    words = {name: quoted or plain for name, quoted, plain in _PAIR.findall(line)}
+    if "at" not in words or "event" not in words:
+        return None
+    return Fact(at=datetime.fromisoformat(words["at"]), event=words["event"], words=words)
