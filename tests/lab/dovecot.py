@@ -157,9 +157,8 @@ class Dovecot:
         self._process.terminate()
         self._process.wait(timeout=20)
 
-    def restart(self) -> None:
-        """End it with all its sessions, start it again and wait until it answers."""
-        self.stop()
+    def start(self) -> None:
+        """Start it again after `stop`, and wait until it answers."""
         self._process = self._started()
         self.ready()
 
@@ -168,10 +167,11 @@ class Dovecot:
         self._passwords[address] = password
         _write_users(self._layout, self._passwords)
 
-    def renumber(self, address: str) -> None:
-        """Give the INBOX of `address` another UIDVALIDITY and its messages other UIDs."""
+    def begin_anew(self, address: str) -> None:
+        """Give the INBOX of `address` another UIDVALIDITY; its messages are gone, and UIDs begin at 1."""
         root = self._layout.maildir(address)
-        for path in (root / "dovecot-uidlist", *root.glob("dovecot.index*"), *root.glob("dovecot-uidvalidity*")):
+        lists = (root / "dovecot-uidlist", *root.glob("dovecot.index*"), *root.glob("dovecot-uidvalidity*"))
+        for path in (*lists, *root.glob("cur/*"), *root.glob("new/*")):
             path.unlink(missing_ok=True)
 
     def failed_logins(self, address: str) -> int:

@@ -41,6 +41,7 @@ class Stage:
     cutters: dict[str, Cutter]
     numbered: list[str] = field(default_factory=list)
     restarted_at: datetime | None = None
+    is_back: bool = False
     checks: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def look(self) -> "Look":
@@ -64,6 +65,13 @@ class Look:
     @cached_property
     def facts(self) -> list[Fact]:
         return [fact for line in self.stage.program.log().splitlines() if (fact := _fact(line))]
+
+    @property
+    def lost_imap(self) -> list[Fact]:
+        """The IMAP doors that stayed shut since Dovecot was stopped."""
+        since = self.stage.restarted_at
+        shut = (fact for fact in self.facts if fact.event == "door shut" and fact.words["protocol"] == "imap")
+        return [fact for fact in shut if since is not None and fact.at >= since]
 
     def of(self, mailbox: str, event: str) -> list[Fact]:
         """What the log says of a mailbox."""

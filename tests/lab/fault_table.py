@@ -196,12 +196,9 @@ def said_nothing(kind: str) -> Callable[[Look], str | None]:
 
 
 def looked_again(look: Look) -> str | None:
-    since = look.stage.restarted_at
-    if since is None:
-        return None
     recipients = {str(row["slot"]): look.stage.ids.get(row["recipient"]) for row in look.messages}
-    for cut in (fact for fact in look.facts if fact.event == "door shut" and fact.words["protocol"] == "imap"):
-        for later in (fact for fact in look.facts if fact.at > cut.at >= since):
+    for cut in look.lost_imap:
+        for later in (fact for fact in look.facts if fact.at > cut.at):
             # A message is handed over only where the sender's own folders were read before.
             sent = later.event == "attempt" and later.words["mailbox"] == cut.words["mailbox"]
             if sent or (later.event == "sighting" and recipients.get(later.words["slot"]) == cut.words["mailbox"]):
@@ -342,16 +339,7 @@ FAULTS = [
         name="IMAP restart in mid-session",
         cause="network",
         scope="network",
-        reply=lambda look: next(
-            (
-                f.words["error"]
-                for f in look.facts
-                if f.event == "door shut"
-                and f.words["protocol"] == "imap"
-                and f.at >= (look.stage.restarted_at or f.at)
-            ),
-            None,
-        ),
+        reply=lambda look: next((fact.words["error"] for fact in look.lost_imap), None),
         did=looked_again,
         # Cut off without a word, or told that it goes down.
         or_else=("system", "lane"),

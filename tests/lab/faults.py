@@ -68,6 +68,7 @@ def witnessed(
         daily_limits=LIMITS,
         environ={"WARMUP__NETWORK__SMTP_TIMEOUT_SECONDS": "5", "WARMUP__OBSERVE__MISSING_AFTER_HOURS": "6"},
     )
+    stage = None
     with standing_between(lab.layout) as between:
         try:
             stage = set_up(lab, program, between)
@@ -76,6 +77,8 @@ def witnessed(
             assert program.stop() == 0
         finally:
             program.close()
+            if stage is not None and stage.restarted_at is not None and not stage.is_back:
+                lab.start_imap()
             lab.spam.relent()
             lab.provider.relax()
             lab.change_password(LOCKED_OUT, lab.user(LOCKED_OUT).password)
@@ -160,17 +163,20 @@ def watch(stage: Stage) -> dict[str, Witnessed]:
 
 
 def intervene(stage: Stage, look: Look) -> None:
-    """Speed the slow server up once it was given up, renumber a folder, restart Dovecot."""
+    """Speed the slow server up once it was given up, make a folder anew, stop Dovecot until it is missed."""
     if look.shut(SLOW, "silent|answer"):
         stage.relays[SLOW].late = 0
     seen = [row for row in look.sent(to=RENUMBERED) if row["placement"]]
     if seen and not stage.numbered:
         stage.numbered.append(uidvalidity(stage.lab, RENUMBERED))
-        stage.lab.renumber(RENUMBERED)
+        stage.lab.begin_anew(RENUMBERED)
         stage.numbered.append(uidvalidity(stage.lab, RENUMBERED))
     if len(stage.numbered) > 1 and stage.restarted_at is None:
         stage.restarted_at = max(fact.at for fact in look.facts)
-        stage.lab.restart_imap()
+        stage.lab.stop_imap()
+    elif not stage.is_back and look.lost_imap:
+        stage.lab.start_imap()
+        stage.is_back = True
 
 
 def uidvalidity(lab: Lab, address: str) -> str:

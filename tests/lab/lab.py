@@ -135,13 +135,17 @@ class Lab:
         """Have the account's owner choose another password; sessions that are logged in stay so."""
         self._dovecot.change_password(address, password)
 
-    def restart_imap(self) -> None:
-        """End Dovecot with all its sessions, and start it again."""
-        self._dovecot.restart()
+    def stop_imap(self) -> None:
+        """End Dovecot with all its sessions; no password is checked for Postfix meanwhile either."""
+        self._dovecot.stop()
 
-    def renumber(self, address: str) -> None:
-        """Lose the UIDs of INBOX, as a restored or converted mailbox does: it gets another UIDVALIDITY."""
-        self._dovecot.renumber(address)
+    def start_imap(self) -> None:
+        """Start Dovecot again."""
+        self._dovecot.start()
+
+    def begin_anew(self, address: str) -> None:
+        """Empty INBOX and lose its UIDs, as a mailbox does that was made anew: it gets another UIDVALIDITY."""
+        self._dovecot.begin_anew(address)
 
     def failed_logins(self, address: str) -> int:
         """How often Dovecot refused the password of `address`, for SMTP and IMAP together."""
