@@ -207,15 +207,15 @@ def looked_again(look: Look) -> str | None:
 
 
 def read_anew(look: Look) -> str | None:
-    seen = look.sent(to=RENUMBERED, outcome="accepted")
+    """All that came after the folder was made anew, its UIDs from 1 on."""
     if len(set(look.stage.numbered)) < 2:
         return None
-    placed = [row for row in seen if row["placement"] in ("inbox", "spam")]
-    arrived = [each.message_id for each in look.stage.lab.mail(RENUMBERED)]
-    late = [row for row in placed if row["message_id"] in arrived[-1:]]
+    arrived = {each.message_id for each in look.stage.lab.mail(RENUMBERED)}
+    ours = [row for row in look.sent(to=RENUMBERED, outcome="accepted") if row["message_id"] in arrived]
     slots = [f.words["slot"] for f in look.facts if f.event == "sighting" and f.words.get("stage") == "first"]
-    assert [row for row in placed if slots.count(str(row["slot"])) > 1] == []
-    return "read the folder from its start; each message was sighted once" if len(placed) >= 3 and late else None
+    assert [row for row in ours if slots.count(str(row["slot"])) > 1] == []
+    is_all_seen = all(row["placement"] in ("inbox", "spam") for row in ours)
+    return "read the folder from its start; each message was sighted once" if len(ours) >= 2 and is_all_seen else None
 
 
 def found_the_junk_folder(look: Look) -> str | None:
