@@ -125,6 +125,17 @@ def test_what_is_no_address_is_65(ready: Desk) -> None:
     refused(ready, ready.warmup("mailbox", "add", "nonsense"), 65, "nonsense", "name@example.com")
 
 
+def test_an_address_beyond_ascii_is_65_and_a_domain_beyond_it_is_spelled_in_dns(
+    trusting: Desk, accounts: list[Account]
+) -> None:
+    servers = ("--smtp", f"127.0.0.1:{accounts[0].smtp_port}", "--imap", f"127.0.0.1:{accounts[0].imaps_port}")
+    refused(trusting, trusting.warmup("mailbox", "add", "jürgen@one.test", *servers), 65, "jürgen", "plain letters")
+    login = ("--username", accounts[0].address, "--no-verify")
+    assert trusting.warmup("mailbox", "add", "ann@bücher.test", *servers, *login).code == 0
+    assert trusting.addresses() == ["ann@xn--bcher-kva.test"]
+    assert trusting.warmup("mailbox", "show", "ann@bücher.test").code == 0
+
+
 def test_a_domain_nobody_knows_needs_its_servers_said(ready: Desk) -> None:
     refused(ready, ready.warmup("mailbox", "add", "ann@one.test"), 65, "one.test", "--smtp HOST:PORT")
 

@@ -11,6 +11,7 @@ from warmup.ledger import Ledger
 from warmup.ledger.enrolled import account_key
 from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
 from warmup.ledger.mailboxes import Credential, PausedBy, SealedGrant
+from warmup.mail.address import parse_address
 from warmup.policy.authority import AuthorityName
 from warmup.policy.fate import Placement
 from warmup.policy.mailbox import Hours, Protocol, Role, SmtpAuth, State
@@ -54,7 +55,7 @@ async def test_an_address_or_account_is_enrolled_once_under_whatever_name(
 
 
 async def test_an_address_is_found_by_either_spelling_of_its_domain(ledger: Ledger) -> None:
-    added = await ledger.mailboxes.add(new_mailbox("ann@bücher.test"))
+    added = await ledger.mailboxes.add(new_mailbox(parse_address("ann@bücher.test")))
     for spelled in ("ann@xn--bcher-kva.test", "Ann@BÜCHER.test"):
         assert await ledger.mailboxes.get(spelled) == added
     with pytest.raises(UnknownMailbox):

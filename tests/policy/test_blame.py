@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from warmup.mail.answer import Reply
 from warmup.mail.diagnostic import read_diagnostic
 from warmup.mail.report import Kind, Reported
+from warmup.mail.status import read_reply
 from warmup.policy.blame import (
     Blame,
     Cause,
@@ -202,3 +203,9 @@ def test_every_reply_gets_a_cause_and_advice(code: int, status: str | None, text
     assert found.advice
     assert cause_of(reply) == found.cause.value
     assert not found.greylisted or not is_objection(reply)
+
+
+def test_a_login_that_could_not_be_checked_does_not_ask_for_another_password() -> None:
+    said = blame(read_reply("454 4.7.0 Temporary authentication failure: Connection lost to authentication server"))
+    assert (said.cause, said.permanence) == (Cause.CREDENTIALS, Permanence.TRANSIENT)
+    assert "change nothing" in said.advice

@@ -14,7 +14,7 @@ from warmup.config.kinds import endpoint, is_loopback
 from warmup.config.mistakes import did_you_mean
 from warmup.config.settings import zone_hint
 from warmup.ledger.enrolled import NewMailbox
-from warmup.mail.address import domain_of, local_part, parse_address
+from warmup.mail.address import Address, domain_of, local_part, needs_smtputf8, parse_address
 from warmup.policy.mailbox import Endpoint, Protocol, Role, Security, SmtpAuth
 from warmup.policy.provider import CUSTOM, Provider, Providers
 from warmup.policy.ramp import RAMP_NAMES, RampUnknown, ramp_named
@@ -68,7 +68,7 @@ def wanted(wish: Wish, providers: Providers) -> frozenset[Protocol]:
 
 def draft(wish: Wish, *, settings: Settings, providers: Providers, now: datetime, found: Found | None = None) -> Draft:
     """The mailbox `wish` asks for; `found` is what its domain says of the servers `wanted`. Raises Fault (65)."""
-    address = parse_address(wish.address)
+    address = checked_address(wish.address)
     found = found or Found()
     provider = found.provider or provider_for(wish, domain_of(address), providers, found)
     limit = checked_limit(provider, account_type=wish.account_type, asked=wish.daily_limit)
@@ -146,6 +146,15 @@ def checked_target(target: int | None, *, limit: int) -> int | None:
     if target is not None and not 1 <= target <= limit:
         raise bad_input(f"a target of {target} a day does not fit", f"say 1 to {limit}, the daily limit")
     return target
+
+
+def checked_address(text: str) -> Address:
+    """The address, where mail from and to it can be spelled in ASCII. Raises AddressError, Fault (65)."""
+    address = parse_address(text)
+    if needs_smtputf8(address):
+        # RFC 6531: every server on the way would have to offer SMTPUTF8, and every reader of our ids to know it.
+        raise bad_input(f"{address} is beyond ASCII before its @", "enrol the account's address in plain letters")
+    return address
 
 
 def checked_ramp(name: str) -> str:

@@ -1,7 +1,8 @@
 """Addresses as the program keeps them: checked, in one spelling, without a look at DNS.
 
-An `Address` is an addr-spec (RFC 5322 3.4.1, RFC 6531) whose domain is in lower case; the local part is kept as it was
-given, because only its owner knows whether case matters there. Reserved test domains (.test) are allowed.
+An `Address` is an addr-spec (RFC 5322 3.4.1, RFC 6531) whose domain is in lower case and in its DNS form (A-labels, RFC
+5890): so it is spelled in header fields and ids, and so it comes back in received mail. The local part is kept as it
+was given, because only its owner knows whether case matters there. Reserved test domains (.test) are allowed.
 """
 
 from typing import NewType
@@ -16,13 +17,13 @@ class AddressError(ValueError):
 
 
 def parse_address(text: str) -> Address:
-    """The address in `text`, normalised (NFC, domain in lower case); raises AddressError."""
+    """The address in `text`, normalised (NFC, domain in lower case and A-labels); raises AddressError."""
     try:
         # No DNS here: whether a domain takes mail is asked by whoever enrols.
         found = validate_email(text.strip(), check_deliverability=False, test_environment=True, strict=True)
     except EmailNotValidError as reason:
         raise AddressError(f"{_shown(text)} is not an address: {_one_line(str(reason))}") from reason
-    return Address(found.normalized)
+    return Address(f"{found.local_part}@{found.ascii_domain.lower()}")
 
 
 def local_part(address: str) -> str:
@@ -31,7 +32,7 @@ def local_part(address: str) -> str:
 
 
 def domain_of(address: str) -> str:
-    """The domain in lower case, as the person writes it (an IDN in Unicode)."""
+    """The domain in lower case, as it is spelled."""
     return address.rpartition("@")[2].lower()
 
 

@@ -85,13 +85,18 @@ async def plan_day(mailbox: Mailbox, on: date, circle: Circle) -> None:
     grammars = circle.grammars.without(resting.grammars)
     slots = [_slot(slot, plan, mailbox, by_id, _text(slot, answered, grammars), circle) for slot in plan.slots]
     await circle.ledger.slots.record(mailbox.id, _day(plan), slots, now=now)
+    _say(mailbox, plan)
+
+
+def _say(mailbox: Mailbox, plan: DayPlan) -> None:
+    answer = plan.allowance
     log.info(
         "plan",
         mailbox=mailbox.id,
-        date=on.isoformat(),
-        ceiling=plan.allowance.ceiling,
-        target=plan.allowance.target,
-        capped_by=plan.allowance.capped_by and plan.allowance.capped_by.value,
+        date=plan.date.isoformat(),
+        ceiling=answer.ceiling,
+        target=answer.target,
+        capped_by=answer.capped_by and answer.capped_by.value,
     )
 
 
