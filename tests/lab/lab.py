@@ -159,12 +159,17 @@ class Lab:
         """What Postfix refused so far, in order."""
         return postfix_log.refusals(self._log_lines())
 
-    def settled(self, *, seconds: float = 30) -> list[Delivery]:
-        """Wait until nothing is queued any more and give all deliveries; raises LabFailed after `seconds`."""
+    def settled(self, *message_ids: str, seconds: float = 30) -> list[Delivery]:
+        """Wait until the log knows `message_ids` and queues nothing more; give all deliveries or raise LabFailed.
+
+        The log is written by a process of its own, so a message that was just accepted may not be in it yet.
+        """
 
         def all_ended() -> list[Delivery] | None:
             found = self.postfix_log()
-            return None if any(delivery.status == "queued" for delivery in found) else found
+            known = {delivery.message_id for delivery in found}
+            unfinished = any(delivery.status == "queued" for delivery in found) or not known.issuperset(message_ids)
+            return None if unfinished else found
 
         return until(all_ended, seconds=seconds, what="the queue empties", log=self.layout.maillog)
 

@@ -96,7 +96,7 @@ def test_postfix_log_tells_who_sent_what_to_whom_and_when(lab: Lab) -> None:
     first = sent(lab, "u33@outlook.test", "u33@gmail.test")
     second = sent(lab, "u33@outlook.test", "u34@gmail.test")
 
-    found = {delivery.message_id: delivery for delivery in lab.settled()}
+    found = {delivery.message_id: delivery for delivery in lab.settled(first, second)}
     assert (found[first].sender, found[first].recipient) == ("u33@outlook.test", "u33@gmail.test")
     assert (found[first].login, found[first].status, found[first].dsn) == ("u33@outlook.test", "sent", "2.0.0")
     assert lab.rspamd_verdicts()[first].queue_id == found[first].queue_id
