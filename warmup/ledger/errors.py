@@ -5,6 +5,7 @@ LedgerError
 ├── LedgerNewer        it was written by a newer program
 ├── LedgerOlder        it has to be upgraded first
 ├── LedgerBusy         another daemon holds it
+├── LedgerUnsettled    it was put back from a backup, and no daemon has looked after it since
 ├── LedgerDamaged      the file cannot be read as a ledger
 ├── DuplicateMailbox   the address, or its account, is enrolled already
 └── UnknownMailbox     no mailbox of that address
@@ -33,6 +34,16 @@ class LedgerBusy(LedgerError):
     def __init__(self, holder: str) -> None:
         super().__init__(f"another daemon holds the ledger ({holder}); stop it or try later")
         self.holder = holder
+
+
+class LedgerUnsettled(LedgerError):
+    """The ledger does not know what was sent after its backup: nothing may be sent from it yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the ledger was put back from a backup, and nothing is sent from it yet; "
+            "start `warmup run`, which waits a day and looks at everything first"
+        )
 
 
 class LedgerDamaged(LedgerError):

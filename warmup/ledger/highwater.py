@@ -5,6 +5,7 @@ lies outside of the database, so it does not go back with it: a mark ahead of th
 written after an attempt's row is durable and before MAIL FROM, so it is never ahead otherwise.
 """
 
+import fcntl
 import os
 import zlib
 from dataclasses import dataclass
@@ -40,16 +41,24 @@ class HighWater:
         return mark if _line(mark).split()[2] == checksum else None
 
     def raise_to(self, mark: Mark) -> None:
-        """Make the mark durable; one at or below the last one written changes nothing. LedgerError: disk."""
+        """Make the mark durable; one at or below the last one written changes nothing. LedgerError: disk.
+
+        A verb may send beside the daemon (a test of a mailbox): whoever comes second does not lower the mark.
+        """
         if self._last is not None and mark <= self._last:
             return
         try:
             if self._handle is None:
                 self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 _sync_folder(self.path.parent)
-            os.pwrite(self._handle, _line(mark).encode("ascii"), 0)
-            if self._durable:
-                os.fsync(self._handle)
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+            try:
+                if (there := self.read()) is None or there < mark:
+                    os.pwrite(self._handle, _line(mark).encode("ascii"), 0)
+                    if self._durable:
+                        os.fsync(self._handle)
+            finally:
+                fcntl.flock(self._handle, fcntl.LOCK_UN)
         except OSError as failure:
             raise LedgerError(f"cannot write {self.path}: {failure.strerror}; nothing is sent without it") from failure
         self._last = mark

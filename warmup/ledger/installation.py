@@ -182,7 +182,7 @@ def _set(connection: Connection, /, **columns: object) -> None:
 
 def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime) -> Restored | None:
     known = read_installation(connection)
-    if _is_behind(mark, known):
+    if is_behind(mark, known):
         return None
     incarnation = max(known.incarnation, mark.incarnation if mark else 0) + 1
     lapsed = lapse_everything(connection, now=now, reason="restored")
@@ -191,7 +191,7 @@ def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime) 
     return Restored(incarnation=incarnation, lapsed=lapsed, held_until=held_until)
 
 
-def _is_behind(mark: Mark | None, known: Installation) -> bool:
+def is_behind(mark: Mark | None, known: Installation) -> bool:
     """True where the ledger may be ahead of its mark: a crash between the two writes, or a ledger never used."""
     if mark is None:
         return known.last_attempt == 0

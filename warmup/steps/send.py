@@ -16,6 +16,7 @@ from warmup.ledger.situation import Rules
 from warmup.ledger.slots import Slot, ThreadMessage
 from warmup.mail.answer import Accepted, Answer, Deferred, Refused, Uncertain
 from warmup.policy.attention import deadline, first_look
+from warmup.policy.fate import Kind
 from warmup.policy.mailbox import Mailbox, MailboxId, Protocol
 from warmup.policy.quota import Hindrance, Lapse, Wait
 from warmup.policy.retry import next_try
@@ -79,9 +80,7 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
 
     match await circle.ledger.attempts.claim(slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node):
         case Claimed() as claimed:
-            envelope = Envelope(sender=mailbox.address, recipient=recipient.address, content=content)
-            answer = await session.submit(envelope)
-            await _record(claimed, mailbox, answer, circle)
+            answer = await submit(claimed, mailbox, recipient, content, session, circle)
             return await follow(answer, claimed.slot, mailbox, recipient, circle)
         case Wait(until=until, reason=reason):
             log.debug("waits", slot=slot.id, mailbox=mailbox.id, reason=reason.value, until=until)
@@ -90,7 +89,17 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
     return True
 
 
-async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
+async def submit(
+    claimed: Claimed, mailbox: Mailbox, recipient: Mailbox, content: bytes, session: SmtpSession, circle: Circle
+) -> Answer:
+    """Hand a claimed message over, and keep how that ended."""
+    answer = await session.submit(Envelope(sender=mailbox.address, recipient=recipient.address, content=content))
+    await record(claimed, mailbox, answer, circle)
+    return answer
+
+
+async def record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
+    """Keep how a claimed message fared, durably; what was deferred is due again, unless somebody waits for it."""
     now, slot, observe = circle.clock.now(), claimed.slot, circle.settings.observe
     retry_at = _retry_at(claimed, answer, now, circle)
     await circle.ledger.attempts.outcome(
@@ -113,7 +122,7 @@ async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Ci
 
 
 def _retry_at(claimed: Claimed, answer: Answer, now: datetime, circle: Circle) -> datetime | None:
-    if not isinstance(answer, Deferred):
+    if not isinstance(answer, Deferred) or claimed.slot.kind is Kind.TEST:
         return None
     rng = circle.clock.rng("retry", claimed.slot.id, claimed.ordinal)
     return next_try(answer, ordinal=claimed.ordinal, now=now, due_at=claimed.slot.due_at, grace=circle.grace, rng=rng)
