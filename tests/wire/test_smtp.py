@@ -370,14 +370,18 @@ async def test_a_server_that_never_greets_is_given_up(scripted_smtp: Start, impa
     [
         (b"535 5.7.8 bad credentials\r\n", CredentialsRefused),
         (b"550 5.7.30 basic authentication is off\r\n", CredentialsRefused),
+        (b"432 4.7.12 A password transition is needed\r\n", CredentialsRefused),
+        (b"454 4.7.8 Authentication failed: wrong password\r\n", CredentialsRefused),
         (b"454 4.7.0 too many login attempts\r\n", Unavailable),
+        (b"454 4.7.0 Temporary authentication failure: Connection lost to authentication server\r\n", Unavailable),
+        (b"535 5.7.8 Error: authentication failed: Connection lost to authentication server\r\n", Unavailable),
         (b"421 4.7.0 try again later\r\n", Unavailable),
         (b"", Unreachable),
         (b"nonsense\r\n", ProtocolError),
         (b"99 bottles\r\n", ProtocolError),
     ],
 )
-async def test_only_a_permanent_no_blames_the_credentials(
+async def test_only_a_no_to_the_credentials_blames_them(
     scripted_smtp: Start, login: Login, network: Network, reply: bytes, error: type[Exception]
 ) -> None:
     server = await scripted_smtp(auth=reply)
