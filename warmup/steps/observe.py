@@ -29,7 +29,7 @@ from warmup.steps import report
 from warmup.steps.circle import Circle
 from warmup.steps.engage import engage
 from warmup.steps.report import Found
-from warmup.steps.trouble import door_opened, door_shut
+from warmup.steps.trouble import door_opened, door_shut, is_left_alone
 from warmup.wire.errors import WireError
 from warmup.wire.imap import FolderState, ImapSession
 from warmup.wire.imap_fetch import Header as FetchedHeader
@@ -63,7 +63,7 @@ def watched(mailbox: Mailbox) -> tuple[Watched, ...]:
 async def observe(mailbox_id: MailboxId, circle: Circle) -> None:
     """Look once. Servers that cannot be reached or refuse are noted as a failed look, never raised."""
     mailbox = await circle.mailbox(mailbox_id)
-    if circle.backoff.holds(mailbox_id, Protocol.IMAP, circle.clock.elapsed()):
+    if await is_left_alone(mailbox, Protocol.IMAP, circle):
         return
     began, now = circle.clock.elapsed(), circle.clock.now()
     try:

@@ -24,7 +24,7 @@ from warmup.steps.aftermath import follow
 from warmup.steps.circle import Circle
 from warmup.steps.letter import letter
 from warmup.steps.own import read_own_traffic
-from warmup.steps.trouble import door_opened, door_shut
+from warmup.steps.trouble import door_opened, door_shut, is_left_alone
 from warmup.wire.errors import WireError
 from warmup.wire.smtp import Envelope, SmtpSession
 
@@ -37,7 +37,7 @@ async def send(mailbox_id: MailboxId, circle: Circle) -> None:
     due = await _still_in_grace(await circle.ledger.slots.due_of(mailbox_id, circle.clock.now()), circle)
     if not due or circle.dry_run:
         return
-    if circle.backoff.holds(mailbox_id, Protocol.SMTP, circle.clock.elapsed()):
+    if await is_left_alone(mailbox, Protocol.SMTP, circle):
         return
     if mailbox.may_send:
         await read_own_traffic(mailbox, circle)
