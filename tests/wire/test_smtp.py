@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from warmup.mail.answer import Accepted, Deferred, Refused, Uncertain
 from warmup.policy.mailbox import Endpoint, Security
 from warmup.wire.errors import CredentialsRefused, ProtocolError, Unavailable, Unreachable, Untrusted
+from warmup.wire.hints import hint_for
 from warmup.wire.login import Login, SignIn
 from warmup.wire.network import Network
 from warmup.wire.smtp import Envelope, SmtpSession, open_smtp
@@ -357,6 +358,39 @@ async def test_a_greeting_that_is_none_is_told_in_our_words(
     server = await scripted_smtp(greeting=greeting)
     with pytest.raises(error):
         await plain(server, impatient)
+
+
+@pytest.mark.parametrize("believed", [True, False])
+async def test_a_port_that_speaks_tls_from_the_start_is_told_apart_from_a_silent_one(
+    scripted_smtp: Start, network: Network, login: Login, *, believed: bool
+) -> None:
+    server = await scripted_smtp(implicit=True)
+    patient = replace(network, smtp_timeout=60.0) if believed else Network(smtp_timeout=60.0)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Unreachable, match="speaks TLS from the start") as found:
+        await open_smtp(server.endpoint(Security.STARTTLS), login, helo="sender.test", network=patient)
+    assert asyncio.get_running_loop().time() - began < 30
+    assert "security tls" in hint_for(found.value, server.endpoint(Security.STARTTLS))
+
+
+async def test_a_slow_greeting_is_waited_for(serve: Start, network: Network) -> None:
+    asked_for_tls = asyncio.Event()
+
+    async def handler(serving: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if serving.connections > 1:
+            await reader.read(1)
+            asked_for_tls.set()
+            return
+        await asked_for_tls.wait()
+        writer.write(b"220 slow.test\r\n")
+        while await reader.readline():
+            writer.write(b"250 slow.test\r\n")
+
+    server = await serve(handler)
+    session = await open_smtp(server.endpoint(Security.NONE), None, helo="sender.test", network=network)
+    assert session.usable
+    assert asked_for_tls.is_set()
+    await session.close()
 
 
 async def test_a_server_that_never_greets_is_given_up(scripted_smtp: Start, impatient: Network) -> None:
