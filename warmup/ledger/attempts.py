@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.enrolled import mailbox_of
 from warmup.ledger.highwater import HighWater, Mark

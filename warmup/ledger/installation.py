@@ -102,10 +102,12 @@ class InstallationWriter:
         """Look whether the ledger went back behind its high-water mark, and if so lapse what is due and hold sending.
 
         Asked once at start, under the daemon's lock and before recovery. A missing or unreadable mark beside a ledger
-        that has attempts is taken for a restore: doubt brakes.
+        that has attempts is taken for a restore: doubt brakes. A server's ledger is shared by many machines, each with
+        a mark of its own: there a mark that is missing or behind says that others went on.
         """
         mark = await self._store.aside(self._high_water.read)
-        restored = await self._store.write(_check_restore, mark, now=now)
+        shared = self._store.database.file is None
+        restored = await self._store.write(_check_restore, mark, now=now, shared=shared)
         known = await self.get()
         await self._store.aside(self._high_water.raise_to, Mark(known.incarnation, known.last_attempt))
         return restored
@@ -180,9 +182,9 @@ def _set(connection: Connection, /, **columns: object) -> None:
     connection.execute(update(installation).values(**columns))
 
 
-def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime) -> Restored | None:
+def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime, shared: bool) -> Restored | None:
     known = read_installation(connection)
-    if _is_behind(mark, known):
+    if _is_behind(mark, known, shared=shared):
         return None
     incarnation = max(known.incarnation, mark.incarnation if mark else 0) + 1
     lapsed = lapse_everything(connection, now=now, reason="restored")
@@ -191,8 +193,10 @@ def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime) 
     return Restored(incarnation=incarnation, lapsed=lapsed, held_until=held_until)
 
 
-def _is_behind(mark: Mark | None, known: Installation) -> bool:
+def _is_behind(mark: Mark | None, known: Installation, *, shared: bool) -> bool:
     """True where the ledger may be ahead of its mark: a crash between the two writes, or a ledger never used."""
+    if shared:
+        return mark is None or mark <= Mark(known.incarnation, known.last_attempt)
     if mark is None:
         return known.last_attempt == 0
     return mark.incarnation == known.incarnation and mark.attempt <= known.last_attempt
