@@ -3,7 +3,7 @@
 Every write is one transaction that takes the lock at its start (BEGIN IMMEDIATE), so what it reads cannot change
 under it, and is durable when it returns (synchronous=FULL). Every read sees one snapshot. Work is a function of a
 connection; it runs on the store's thread and returns values, never rows. A caller that is cancelled leaves its
-transaction to end by itself, whole.
+transaction to end by itself, whole. A write that fails is remembered as `trouble` until one succeeds.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
 
-from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerMissing
+from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerFailed, LedgerMissing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,7 +83,7 @@ def failed(path: Path, text: str) -> LedgerError:
     """What the database's own word means: a damaged file, or a disk that is full, read-only or not ours."""
     if "malformed" in text or "not a database" in text:
         return LedgerDamaged(f"{path} is damaged ({text}); restore a backup")
-    return LedgerError(f"{path}: {text}; look at the disk and its permissions")
+    return LedgerFailed(f"{path}: {text}; look at the disk and its permissions")
 
 
 class Store:
@@ -96,12 +96,14 @@ class Store:
         if not path.exists():
             raise LedgerMissing(f"there is no ledger at {path}; make one with `warmup init`")
         self.path = path
+        self.trouble: LedgerFailed | None = None
         self._writer = _Hand(path, "writer", begin="BEGIN IMMEDIATE", durable=durable)
         self._reader = _Hand(path, "reader", begin="BEGIN", durable=durable)
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work` in one durable transaction. Rolled back where it raises."""
-        return await self._writer.run(work, *args, **kwargs)
+        with self._minded():
+            return await self._writer.run(work, *args, **kwargs)
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work` on one snapshot."""
@@ -109,7 +111,18 @@ class Store:
 
     async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work` on the writer's thread, outside any transaction: what must not overtake the writes before it."""
-        return await self._writer.call(work, *args, **kwargs)
+        with self._minded():
+            return await self._writer.call(work, *args, **kwargs)
+
+    @contextmanager
+    def _minded(self) -> Iterator[None]:
+        """Remember how the last write ended: work that refuses in its own words wrote as well as any."""
+        try:
+            yield
+        except LedgerFailed as failure:
+            self.trouble = failure
+            raise
+        self.trouble = None
 
     async def close(self) -> None:
         """Wait for what is under way and let the file go."""
