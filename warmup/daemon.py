@@ -72,7 +72,8 @@ class Daemon:
 
     async def tick(self) -> int:
         """Submit what is due now; gives how many units were taken. None while the disk takes nothing."""
-        if self._tells_of(await self.circle.ledger.installation.trouble()):
+        self._tells_of(self.circle.ledger.installation.trouble)
+        if self._tells_of(await self.circle.ledger.installation.still_in_trouble()):
             return 0
         due = await self.agenda.due()
         taken = sum(self.engine.submit(Work(step, mailbox)) for step, mailbox in due)
@@ -123,7 +124,7 @@ class Daemon:
             return "starting or stopping"
         try:
             await self.circle.ledger.installation.get()
-            return await self.circle.ledger.installation.trouble()
+            return await self.circle.ledger.installation.still_in_trouble()
         except LedgerError as trouble:
             return str(trouble)
 

@@ -39,6 +39,7 @@ class Stage:
 def staged(
     folder: Path,
     *,
+    house: Path | None = None,
     speed: float = SPEED,
     accounts: int = 8,
     town: tuple[str, ...] = (),
@@ -47,7 +48,8 @@ def staged(
 ) -> Iterator[Stage]:
     """Open a world with `accounts` at each of three providers, and install and enrol; all is closed at the end.
 
-    `town` are more of its options, `environ` more of the daemon's surroundings, `limit` every account's daily limit.
+    `house` is where it is installed (inside `folder`), `town` are more of the world's options, `environ` more of the
+    daemon's surroundings, `limit` every account's daily limit.
     """
     with ExitStack() as stack:
         start = datetime.now(UTC).isoformat()
@@ -55,11 +57,11 @@ def staged(
         opened = Town.open(folder / "town", *world)
         stack.callback(opened.close)
         surroundings = {"WARMUP__REHEARSAL__SPEED": str(speed), **ALWAYS_OPEN, **(environ or {})}
-        house = House(folder=folder / "house", environ=surroundings)
-        house.install(ca_file=opened.ca_file)
-        stack.callback(house.close)
-        _enrol_all(house, opened.accounts, limit)
-        yield Stage(town=opened, house=house)
+        installed = House(folder=house or folder / "house", environ=surroundings)
+        installed.install(ca_file=opened.ca_file)
+        stack.callback(installed.close)
+        _enrol_all(installed, opened.accounts, limit)
+        yield Stage(town=opened, house=installed)
 
 
 def _enrol_all(house: House, accounts: tuple[Row, ...], limit: int) -> None:

@@ -1,7 +1,8 @@
 """The engine of one process: a bounded group of workers over one queue.
 
 It promises that the same work never waits or runs twice at once, that no more than `concurrency` units run together,
-and that a unit that fails is logged and takes nothing else down: with its traceback, unless it was the disk.
+and that a unit that fails is logged and takes nothing else down: with its traceback, unless it was the
+disk, of which the daemon speaks for all of them.
 """
 
 import asyncio
@@ -58,7 +59,7 @@ class LocalEngine:
             try:
                 await self._perform(work)
             except LedgerFailed as failure:
-                log.warning("unit put off", step=work.step.value, mailbox=work.mailbox, error=str(failure))
+                log.debug("unit put off", step=work.step.value, mailbox=work.mailbox, error=str(failure))
             except Exception:  # the edge of a unit: it is logged, and due again at the next tick
                 log.exception("unit failed", step=work.step.value, mailbox=work.mailbox)
             finally:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, exists, func, insert, select, upd
 
 from warmup.ledger.errors import LedgerDamaged, LedgerFailed
 from warmup.ledger.highwater import HighWater, Mark
+from warmup.ledger.room import prove_room
 from warmup.ledger.slots import lapse_everything
 from warmup.ledger.store import Store
 from warmup.ledger.tables import attempts, installation, looks, mailboxes, outcomes, sightings, slots, standings
@@ -109,11 +110,17 @@ class InstallationWriter:
         await self._raise_mark()
         return restored
 
-    async def trouble(self) -> str | None:
-        """Why nothing can be written now, or None. Asked after a write that failed, it tries again, durably."""
+    @property
+    def trouble(self) -> str | None:
+        """Why the last write failed; None where it did not."""
+        return None if self._store.trouble is None else str(self._store.trouble)
+
+    async def still_in_trouble(self) -> str | None:
+        """Why nothing can be written now, or None. After a write that failed it is tried again, durably."""
         if self._store.trouble is None:
             return None
         try:
+            await self._store.aside(prove_room, self._store.path)
             await self._store.write(_write_again)
             await self._raise_mark()
         except LedgerFailed as failure:

@@ -113,7 +113,7 @@ async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Ci
             await circle.ledger.attempts.outcome(claimed.id, answer, now=now, retry_at=retry_at, **watch_from)
             break
         except LedgerFailed as failure:
-            log.warning("outcome not recorded yet", slot=slot.id, mailbox=mailbox.id, error=str(failure))
+            log.debug("outcome not recorded yet", slot=slot.id, mailbox=mailbox.id, error=str(failure))
         await pause(circle.settings.daemon.tick_seconds)
     circle.process.slot_lag.observe(max(0.0, (now - slot.due_at).total_seconds()))
     log.info(
