@@ -154,16 +154,21 @@ class House:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the daemon and wait until it says that it is ready."""
+        daemon = self.launch()
+        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+        return daemon
+
+    def launch(self, *before: str) -> subprocess.Popen[bytes]:
+        """Start the daemon, by way of the command `before` that executes it, and wait for nothing."""
         with self.log.open("ab") as log:
             daemon = subprocess.Popen(
-                [WARMUP, "run"],
+                [*before, WARMUP, "run"],
                 env={**self.surroundings, **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         self.daemons.append(daemon)
-        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
         return daemon
 
     def kill(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, exc
 
 from warmup.ledger.database import Database
-from warmup.ledger.errors import LedgerDamaged, LedgerError
+from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerFailed
 
 # How long a write waits for another process (a verb beside the daemon) before it gives up.
 BUSY_SECONDS = 30.0
@@ -123,8 +123,8 @@ def failed(database: Database, text: str) -> LedgerError:
     if "malformed" in text or "not a database" in text:
         return LedgerDamaged(f"{database} is damaged ({text}); restore a backup")
     if database.file is not None:
-        return LedgerError(f"{database}: {text}; look at the disk and its permissions")
+        return LedgerFailed(f"{database}: {text}; look at the disk and its permissions")
     said = " ".join(text.split())
     if "password authentication failed" in said or "does not exist" in said:
-        return LedgerError(f"{database}: {said}; look at user, password and name in ledger.url")
-    return LedgerError(f"{database}: {said}; is the server up, and reachable from here?")
+        return LedgerFailed(f"{database}: {said}; look at user, password and name in ledger.url")
+    return LedgerFailed(f"{database}: {said}; is the server up, and reachable from here?")

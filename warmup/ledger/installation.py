@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, exists, func, insert, select, update
 
-from warmup.ledger.errors import LedgerDamaged
+from warmup.ledger.errors import LedgerDamaged, LedgerFailed
 from warmup.ledger.highwater import HighWater, Mark
+from warmup.ledger.room import prove_room
 from warmup.ledger.slots import lapse_everything
 from warmup.ledger.store import Store
 from warmup.ledger.tables import attempts, installation, looks, mailboxes, outcomes, sightings, slots, standings
@@ -108,9 +109,29 @@ class InstallationWriter:
         mark = await self._store.aside(self._high_water.read)
         shared = self._store.database.file is None
         restored = await self._store.write(_check_restore, mark, now=now, shared=shared)
+        await self._raise_mark()
+        return restored
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last write failed; None where it did not."""
+        return None if self._store.trouble is None else str(self._store.trouble)
+
+    async def still_in_trouble(self) -> str | None:
+        """Why nothing can be written now, or None. After a write that failed it is tried again, durably."""
+        if self._store.trouble is None:
+            return None
+        try:
+            await self._store.aside(prove_room, self._store.database.beside)
+            await self._store.write(_write_again)
+            await self._raise_mark()
+        except LedgerFailed as failure:
+            return str(failure)
+        return None
+
+    async def _raise_mark(self) -> None:
         known = await self.get()
         await self._store.aside(self._high_water.raise_to, Mark(known.incarnation, known.last_attempt))
-        return restored
 
     async def accept_restore(self) -> bool:
         """Lift a restore's hold at once, by the operator's word; False where there was none."""
@@ -176,6 +197,10 @@ def _establish(connection: Connection, *, now: datetime, token: str, key: bytes 
             )
         )
     return read_installation(connection)
+
+
+def _write_again(connection: Connection) -> None:
+    _set(connection, last_attempt=installation.c.last_attempt)
 
 
 def _set(connection: Connection, /, **columns: object) -> None:

@@ -3,13 +3,14 @@
 Every write is one transaction that takes the writers' lock at its start, so what it reads cannot change under it, and
 is durable when it returns; every read sees one snapshot (`warmup.ledger.engines`). Work is a function of a
 connection; it runs on the store's thread and returns values, never rows. A caller that is cancelled leaves its
-transaction to end by itself, whole.
+transaction to end by itself, whole. A write that fails is remembered as `trouble` until one succeeds.
 """
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -17,7 +18,7 @@ from sqlalchemy import Connection
 
 from warmup.ledger.database import Database
 from warmup.ledger.engines import Hand, engine_of, in_our_words
-from warmup.ledger.errors import LedgerError, LedgerMissing
+from warmup.ledger.errors import LedgerError, LedgerFailed, LedgerMissing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,12 +45,14 @@ class Store:
         if database.file is not None and not database.file.exists():
             raise LedgerMissing(f"there is no ledger at {database}; make one with `warmup init`")
         self.database = database
+        self.trouble: LedgerFailed | None = None
         self._writer = _Thread(database, Hand.WRITER, durable=durable, guard=guard)
         self._reader = _Thread(database, Hand.READER, durable=durable)
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work` in one durable transaction. Rolled back where it raises."""
-        return await self._writer.run(work, *args, **kwargs)
+        with self._minded():
+            return await self._writer.run(work, *args, **kwargs)
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work` on one snapshot."""
@@ -57,7 +60,18 @@ class Store:
 
     async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work` on the writer's thread, outside any transaction: what must not overtake the writes before it."""
-        return await self._writer.call(work, *args, **kwargs)
+        with self._minded():
+            return await self._writer.call(work, *args, **kwargs)
+
+    @contextmanager
+    def _minded(self) -> Iterator[None]:
+        """Remember how the last write ended: work that refuses in its own words wrote as well as any."""
+        try:
+            yield
+        except LedgerFailed as failure:
+            self.trouble = failure
+            raise
+        self.trouble = None
 
     async def close(self) -> None:
         """Wait for what is under way and let the file go."""
