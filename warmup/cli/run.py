@@ -20,6 +20,7 @@ from warmup.daemon import Daemon
 from warmup.ledger import schema
 from warmup.ledger.lock import DaemonLock
 from warmup.steps.circle import Circle
+from warmup.vault import KeyFile
 from warmup.wire.network import asks_for_loopback
 from warmup.wire.systemd import Supervisor
 
@@ -55,7 +56,9 @@ async def run_daemon(
     """
     with ExitStack() as held:
         if settings.ledger_file is not None:
-            held.enter_context(DaemonLock.acquire(settings.ledger_file, now=WallClock().now()))
+            credential = KeyFile.find(settings.vault.key_file, environ).is_credential
+            lock = DaemonLock.acquire(settings.ledger_file, now=WallClock().now(), has_credential=credential)
+            held.enter_context(lock)
         copy = schema.upgrade(settings.ledger.url)
         if copy is not None:
             log.info("upgraded", copy=str(copy))
