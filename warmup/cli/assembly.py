@@ -62,8 +62,9 @@ async def establish(ledger: Ledger, vault: Vault, clock: Clock) -> Installation:
     """The ledger's installation, with an identity key of its own; made where the ledger is new."""
     installation = await ledger.installation.establish(now=clock.now(), token=clock.token(_TOKEN_BYTES).hex())
     if installation.identity_key_sealed is None:
-        sealed = vault.seal_blob(clock.token(_KEY_BYTES), purpose=IDENTITY)
-        await ledger.installation.set_identity_key(sealed)
+        with vault.held():
+            sealed = vault.seal_blob(clock.token(_KEY_BYTES), purpose=IDENTITY)
+            await ledger.installation.set_identity_key(sealed)
         installation = await ledger.installation.get()
     return installation
 

@@ -26,12 +26,12 @@ def ledger_of(settings: Settings, *, guard: Guard | None = None) -> Ledger:
     return Ledger.open(settings.ledger.url, beside=settings.beside_ledger(""), guard=guard)
 
 
-def hold(settings: Settings, *, now: datetime) -> DaemonLock | SessionLock:
+def hold(settings: Settings, *, now: datetime, has_credential: bool = False) -> DaemonLock | SessionLock:
     """The one daemon's lock; LedgerBusy naming who has it, LedgerError where it cannot be believed or reached."""
     database = database_of(settings)
     if database.file is None:
-        return SessionLock.acquire(database, now=now)
-    return DaemonLock.acquire(database.file, now=now)
+        return SessionLock.acquire(database, now=now, has_credential=has_credential)
+    return DaemonLock.acquire(database.file, now=now, has_credential=has_credential)
 
 
 def guard_of(lock: DaemonLock | SessionLock) -> Guard | None:

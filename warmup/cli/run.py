@@ -20,6 +20,7 @@ from warmup.config import ConfigError, Settings, load
 from warmup.daemon import Daemon
 from warmup.ledger import schema
 from warmup.steps.circle import Circle
+from warmup.vault import KeyFile
 from warmup.wire.network import asks_for_loopback
 from warmup.wire.systemd import Supervisor
 
@@ -54,7 +55,8 @@ async def run_daemon(
     Raises LedgerBusy where another daemon holds the ledger, LedgerError, VaultError, CannotListen.
     """
     with ExitStack() as held:
-        lock = hold(settings, now=WallClock().now())
+        credential = KeyFile.find(settings.vault.key_file, environ).is_credential
+        lock = hold(settings, now=WallClock().now(), has_credential=credential)
         held.callback(lock.release)
         copy = schema.upgrade(settings.ledger.url)
         if copy is not None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, exists, func, insert, select, upd
 
 from warmup.ledger.errors import LedgerDamaged, LedgerFailed
 from warmup.ledger.highwater import HighWater, Mark
+from warmup.ledger.resealing import leave_no_trace
 from warmup.ledger.room import prove_room
 from warmup.ledger.slots import lapse_everything
 from warmup.ledger.store import Store
@@ -85,6 +86,10 @@ class InstallationWriter:
     async def set_identity_key(self, sealed: bytes) -> None:
         """Keep the sealed key that signs message ids."""
         await self._store.write(_set, identity_key_sealed=sealed)
+
+    async def reseal_identity_key(self, before: bytes, after: bytes) -> bool:
+        """Put `after` in the place of `before`; False, and nothing done, where another is kept by now."""
+        return await self._store.write(_reseal_identity_key, before, after)
 
     async def set_anchor(self, anchor: Anchor | None) -> None:
         """Keep where the rehearsal's clock hangs; None: the ledger lives in wall time."""
@@ -205,6 +210,12 @@ def _write_again(connection: Connection) -> None:
 
 def _set(connection: Connection, /, **columns: object) -> None:
     connection.execute(update(installation).values(**columns))
+
+
+def _reseal_identity_key(connection: Connection, before: bytes, after: bytes) -> bool:
+    leave_no_trace(connection)
+    changed = update(installation).where(installation.c.identity_key_sealed == before).values(identity_key_sealed=after)
+    return connection.execute(changed).rowcount > 0
 
 
 def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime, shared: bool) -> Restored | None:

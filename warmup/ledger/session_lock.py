@@ -34,7 +34,7 @@ _HOLDER = """
 """
 
 # An application's name has 63 bytes on a server; a host's may be longer than all of it.
-_NAME = re.compile(r"warmup daemon (?P<pid>\d+) (?P<host>\S+) (?P<since>\S+)")
+_NAME = re.compile(r"warmup daemon (?P<pid>\d+) (?P<host>\S+) (?P<since>\S+) (?P<key>[cf])")
 _HOST_LENGTH = 18
 
 # A peer that is gone without a word is noticed within a minute.
@@ -50,10 +50,11 @@ class SessionLock:
     connection: "psycopg.Connection[Any]"
 
     @classmethod
-    def acquire(cls, database: Database, *, now: datetime) -> Self:
-        """The lock of the ledger; LedgerBusy naming the holder, LedgerError where the server is away."""
+    def acquire(cls, database: Database, *, now: datetime, has_credential: bool = False) -> Self:
+        """The lock of the ledger, for a daemon whose key is a credential or a file; LedgerBusy naming the holder, LedgerError where the server is away."""
         host = socket.gethostname()[:_HOST_LENGTH]
-        name = f"warmup daemon {os.getpid()} {host} {now.isoformat(timespec='seconds').replace('+00:00', 'Z')}"
+        since = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+        name = f"warmup daemon {os.getpid()} {host} {since} {'c' if has_credential else 'f'}"
         return cls(database, name, _taken(database, name))
 
     def guard(self, connection: "Connection") -> None:
@@ -122,4 +123,4 @@ def _holder(connection: "psycopg.Connection[Any]") -> Holder | None:
     said = _NAME.fullmatch(row[0]) if row else None
     if said is None:
         return Holder(host="unknown", pid=0, since="unknown") if row else None
-    return Holder(host=said["host"], pid=int(said["pid"]), since=said["since"])
+    return Holder(host=said["host"], pid=int(said["pid"]), since=said["since"], has_credential=said["key"] == "c")
