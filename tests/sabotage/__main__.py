@@ -44,21 +44,26 @@ def names() -> list[str]:
     return sorted(path.stem for path in _HERE.glob("*.patch"))
 
 
+def scenario_of(name: str) -> str:
+    """The scenario that has to notice the patch. Raises NotSeen where its header names none."""
+    header, _, _ = (_HERE / f"{name}.patch").read_text(encoding="utf-8").partition("\ndiff --git ")
+    named = _SCENARIO.search(header)
+    if named is None:
+        raise NotSeen("its header has no line `Scenario: NAME`")
+    return named.group(1)
+
+
 def tried(name: str) -> Verdict:
     """The patch applied to a copy of the tree, and its scenario run there."""
-    patch = _HERE / f"{name}.patch"
-    named = _SCENARIO.search(patch.read_text(encoding="utf-8").partition("\ndiff --git ")[0] + "\n")
-    scenario = named.group(1) if named else ""
+    scenario = "?"
     with tempfile.TemporaryDirectory(prefix=f"sabotage-{name}-") as folder:
         try:
-            if not scenario:
-                raise NotSeen("its header has no line `Scenario: NAME`")
+            scenario = scenario_of(name)
             tree = copied(Path(folder) / "tree")
-            apply(patch, tree)
-            found, seen = counted(scenario, tree), True
+            apply(name, tree)
+            return Verdict(patch=name, scenario=scenario, seen=True, found=counted(scenario, tree))
         except NotSeen as reason:
-            found, seen = str(reason), False
-    return Verdict(patch=name, scenario=scenario or "?", seen=seen, found=found)
+            return Verdict(patch=name, scenario=scenario, seen=False, found=str(reason))
 
 
 def copied(tree: Path) -> Path:
@@ -72,14 +77,18 @@ def copied(tree: Path) -> Path:
     return tree
 
 
-def apply(patch: Path, tree: Path) -> None:
-    """Apply `patch` in `tree`, and to `warmup/` alone. Raises NotSeen where it does not fit."""
-    # Above the copy there may be a repository that is none of its business.
-    done = _ended(["git", "apply", "--include=warmup/*", "--numstat", "--apply", str(patch)], tree)
+def apply(name: str, tree: Path, *, check_only: bool = False) -> None:
+    """Apply the patch in `tree`, and to `warmup/` alone. Raises NotSeen where it does not fit, or touches more."""
+    patch = str(_HERE / f"{name}.patch")
+    touched = _ended(["git", "apply", "--numstat", "-z", patch], tree)
+    if touched.returncode != 0:
+        raise NotSeen(f"the patch is none: {_last(touched.stderr)}")
+    files = [line.split("\t")[-1] for line in touched.stdout.split("\0") if line]
+    if strangers := [file for file in files if not file.startswith("warmup/")]:
+        raise NotSeen(f"the patch touches more than warmup/: {', '.join(strangers)}")
+    done = _ended(["git", "apply", *(["--check"] if check_only else []), patch], tree)
     if done.returncode != 0:
         raise NotSeen(f"the patch does not apply any more: {_last(done.stderr)}")
-    if not done.stdout.strip():
-        raise NotSeen("the patch changes nothing below warmup/")
 
 
 def counted(scenario: str, tree: Path) -> str:
