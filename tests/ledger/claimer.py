@@ -12,6 +12,7 @@ from warmup.ledger.attempts import Claimed
 from warmup.ledger.situation import Rules
 from warmup.policy.mailbox import SlotId
 
+THREADS = 4
 RULES = Rules(grace=timedelta(days=1), margin=timedelta(minutes=5), own_reserve_ratio=0.0, paced=False)
 
 
@@ -41,8 +42,8 @@ def main() -> None:
     """Arguments: ledger URL, the path its mark lies at, node, instant, slots as a JSON list."""
     url, beside, node, now = sys.argv[1], Path(sys.argv[2]), sys.argv[3], datetime.fromisoformat(sys.argv[4])
     slots = json.loads(sys.argv[5])
-    with ThreadPoolExecutor(4) as threads:
-        runs = [threads.submit(claims_of_a_thread, url, beside, f"{node}.{n}", slots, now) for n in range(4)]
+    with ThreadPoolExecutor(THREADS) as threads:
+        runs = [threads.submit(claims_of_a_thread, url, beside, f"{node}.{n}", slots, now) for n in range(THREADS)]
         print(json.dumps([slot for run in runs for slot in run.result()]))
 
 

@@ -3,6 +3,7 @@
 Nothing of warmup is imported here. What the program says is read from its verbs, what it did from the servers' journal.
 """
 
+import csv
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +81,7 @@ class Town:
     def open(cls, folder: Path, *options: str) -> Self:
         """Start it and wait for its doors."""
         command = [sys.executable, "-m", "warmup.sandbox", "--folder", str(folder), *options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "ready"
         told = json.loads((folder / "sandbox.json").read_text(encoding="utf-8"))
@@ -101,8 +102,9 @@ class Town:
         """End it."""
         self.process.terminate()
         self.process.wait(timeout=PATIENCE)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,6 +131,29 @@ class House:
         where = ["--smtp", smtp, "--smtp-security", "starttls", "--imap", imap, "--imap-security", "tls"]
         self("mailbox", "add", account["address"], *where, "--password-file", str(secret), *options)
         secret.unlink()
+
+    def enrol_all(self, accounts: Sequence[Row], **options: str) -> None:
+        """Enrol many accounts of the mail world at once; `options` are columns of the import, alike for all."""
+        rows = [
+            {
+                "address": account["address"],
+                "smtp": f"{account['host']}:{account['smtp_port']}",
+                "smtp_security": "starttls",
+                "imap": f"{account['host']}:{account['imaps_port']}",
+                "imap_security": "tls",
+                "password": account["password"],
+                **options,
+            }
+            for account in accounts
+        ]
+        path = self.folder / "accounts.csv"
+        path.touch(mode=0o600)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        self("mailbox", "import", str(path))
+        path.unlink()
 
     def __call__(self, *arguments: str) -> str:
         """What the verb printed; it has to end with 0."""

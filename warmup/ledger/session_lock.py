@@ -51,7 +51,7 @@ class SessionLock:
 
     @classmethod
     def acquire(cls, database: Database, *, now: datetime, has_credential: bool = False) -> Self:
-        """The lock of the ledger, for a daemon whose key is a credential or a file; LedgerBusy naming the holder, LedgerError where the server is away."""
+        """The lock of the ledger; LedgerBusy naming the holder, LedgerError where the server is away."""
         host = socket.gethostname()[:_HOST_LENGTH]
         since = now.isoformat(timespec="seconds").replace("+00:00", "Z")
         name = f"warmup daemon {os.getpid()} {host} {since} {'c' if has_credential else 'f'}"
