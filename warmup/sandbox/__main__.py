@@ -3,8 +3,8 @@
     python -m warmup.sandbox --folder DIR --seed S --speed X --start INSTANT [--anchor INSTANT] …
 
 Once its doors are open it writes sandbox.json into DIR and then "ready" to stdout; every message taken is a line in
-received.jsonl before its reply leaves; on SIGTERM it writes record.json and ends with 0. Its time is `start` +
-(wall − anchor) · speed, so a daemon with the same figures agrees with it.
+received.jsonl before its reply leaves; on SIGUSR1 its servers go down for a second; on SIGTERM it writes record.json
+and ends with 0. Its time is `start` + (wall − anchor) · speed, so a daemon with the same figures agrees with it.
 """
 
 import argparse
@@ -26,6 +26,8 @@ from warmup.sandbox.faults import Fault, FaultKind
 from warmup.sandbox.sandbox import Sandbox
 from warmup.world import World, WorldError, WorldUnknown, built_in, read_world
 
+RESTART_SECONDS = 1.0
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder=options.folder,
         journal=options.folder / "received.jsonl",
         faults=options.fault,
+        chaos=options.chaos,
         pump=True,
     )
     times = {"start": _spelled(options.start), "anchor": _spelled(anchor), "speed": options.speed}
@@ -56,6 +59,14 @@ async def _serve(sandbox: Sandbox, folder: Path, times: Mapping[str, Any]) -> No
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
+    restarts: set[asyncio.Task[None]] = set()
+
+    def restart() -> None:
+        if not restarts:
+            restarts.add(task := asyncio.ensure_future(sandbox.restart(RESTART_SECONDS)))
+            task.add_done_callback(restarts.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, restart)
     async with sandbox:
         accounts = [account for provider in sandbox.providers for account in _accounts(sandbox, provider)]
         ca_file = str(sandbox.ca_file.absolute())
@@ -63,6 +74,7 @@ async def _serve(sandbox: Sandbox, folder: Path, times: Mapping[str, Any]) -> No
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await told.wait()
+        await asyncio.gather(*restarts)
     _write(folder / "record.json", {"receipts": [receipt.as_json() for receipt in sandbox.record.receipts]})
 
 
@@ -102,6 +114,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KIND:ADDRESS[:TIMES]",
         help=f"spoil messages from ADDRESS; KIND is one of {', '.join(kind.value for kind in FaultKind)}",
+    )
+    parser.add_argument(
+        "--chaos", type=float, default=0.0, help="the share of messages and IMAP commands that meet a fault by chance"
     )
     return parser
 
