@@ -161,7 +161,6 @@ async def open_bench(tmp_path: Path) -> AsyncIterator[OpenBench]:
             files_sent: bool = False,
             enforced_limit: int | None = None,
             faults: tuple[Fault, ...] = (),
-            chaos: float = 0.0,
             seed: str = "seed",
             junk_folder: str = "Junk",
             **figures: Any,
@@ -190,7 +189,6 @@ async def open_bench(tmp_path: Path) -> AsyncIterator[OpenBench]:
                 folder=tmp_path,
                 journal=tmp_path / "received.jsonl",
                 faults=faults,
-                chaos=chaos,
             )
             return Bench(await stack.enter_async_context(sandbox), clock)
 

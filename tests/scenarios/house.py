@@ -3,6 +3,7 @@
 Nothing of warmup is imported here. What the program says is read from its verbs, what it did from the servers' journal.
 """
 
+import csv
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,9 +81,12 @@ class Town:
     def open(cls, folder: Path, *options: str) -> Self:
         """Start it and wait for its doors."""
         command = [sys.executable, "-m", "warmup.sandbox", "--folder", str(folder), *options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "sandbox.log").open("ab") as log:
+            # What its servers say of connections that were cut is nobody's news.
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
-        assert process.stdout.readline().strip() == "ready"
+        assert process.stdout.readline().strip() == "ready", (folder / "sandbox.log").read_text(errors="replace")
         told = json.loads((folder / "sandbox.json").read_text(encoding="utf-8"))
         return cls(folder=folder, process=process, accounts=tuple(told["accounts"]))
 
@@ -129,6 +133,22 @@ class House:
         where = ["--smtp", smtp, "--smtp-security", "starttls", "--imap", imap, "--imap-security", "tls"]
         self("mailbox", "add", account["address"], *where, "--password-file", str(secret), *options)
         secret.unlink()
+
+    def enrol_all(self, accounts: Sequence[Row], **columns: object) -> None:
+        """Enrol many accounts of the mail world at once, by a file that is gone afterwards."""
+        fleet = self.folder / "fleet.csv"
+        fleet.touch(mode=0o600)
+        with fleet.open("w", encoding="utf-8", newline="") as file:
+            head = ("address", "password", "smtp", "smtp_security", "imap", "imap_security", "engage", "role", *columns)
+            write = csv.writer(file).writerow
+            write(head)
+            for account in accounts:
+                smtp, imap = (f"{account['host']}:{account[port]}" for port in ("smtp_port", "imaps_port"))
+                kind = ("no", "control") if account["control"] else ("yes" if account["engage"] else "no", "both")
+                where = (account["address"], account["password"], smtp, "starttls", imap, "tls", *kind)
+                write((*where, *columns.values()))
+        self("mailbox", "import", str(fleet), "--concurrency", "8")
+        fleet.unlink()
 
     def __call__(self, *arguments: str) -> str:
         """What the verb printed; it has to end with 0."""
@@ -189,6 +209,11 @@ class House:
         address = (self.folder / "warmup.db.http").read_text(encoding="utf-8").strip()
         with urllib.request.urlopen(f"{address}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
+
+    @property
+    def ledger(self) -> Path:
+        """Its ledger's file."""
+        return self.folder / "warmup.db"
 
     @property
     def log(self) -> Path:

@@ -3,8 +3,9 @@
     python -m warmup.sandbox --folder DIR --seed S --speed X --start INSTANT [--anchor INSTANT] …
 
 Once its doors are open it writes sandbox.json into DIR and then "ready" to stdout; every message taken is a line in
-received.jsonl before its reply leaves; on SIGUSR1 its servers go down for a second; on SIGTERM it writes record.json
-and ends with 0. Its time is `start` + (wall − anchor) · speed, so a daemon with the same figures agrees with it.
+received.jsonl before its reply leaves; on SIGUSR1 its servers go down for a second, on SIGUSR2 the chaos begins; on
+SIGTERM it writes record.json and ends with 0. Its time is `start` + (wall − anchor) · speed, so a daemon with the same
+figures agrees with it.
 """
 
 import argparse
@@ -47,15 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder=options.folder,
         journal=options.folder / "received.jsonl",
         faults=options.fault,
-        chaos=options.chaos,
         pump=True,
     )
     times = {"start": _spelled(options.start), "anchor": _spelled(anchor), "speed": options.speed}
-    asyncio.run(_serve(sandbox, options.folder, times))
+    asyncio.run(_serve(sandbox, options.folder, times, chaos=options.chaos))
     return 0
 
 
-async def _serve(sandbox: Sandbox, folder: Path, times: Mapping[str, Any]) -> None:
+async def _serve(sandbox: Sandbox, folder: Path, times: Mapping[str, Any], *, chaos: float) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
@@ -67,6 +67,7 @@ async def _serve(sandbox: Sandbox, folder: Path, times: Mapping[str, Any]) -> No
             task.add_done_callback(restarts.discard)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, restart)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, sandbox.leave_to_chance, chaos)
     async with sandbox:
         accounts = [account for provider in sandbox.providers for account in _accounts(sandbox, provider)]
         ca_file = str(sandbox.ca_file.absolute())
@@ -116,7 +117,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"spoil messages from ADDRESS; KIND is one of {', '.join(kind.value for kind in FaultKind)}",
     )
     parser.add_argument(
-        "--chaos", type=float, default=0.0, help="the share of messages and IMAP commands that meet a fault by chance"
+        "--chaos",
+        type=float,
+        default=0.0,
+        help="the share of messages and IMAP commands that meet a fault by chance, once it begins",
     )
     return parser
 

@@ -68,14 +68,18 @@ class Stumble(Enum):
 
 
 class Faults:
-    """The faults still to strike, and those that chance makes: of a `share` (0–1) of messages and IMAP commands."""
+    """The faults still to strike, and those that chance draws from `rng`."""
 
-    def __init__(self, faults: tuple[Fault, ...] = (), *, share: float = 0.0, rng: Random | None = None) -> None:
+    def __init__(self, faults: tuple[Fault, ...] = (), *, rng: Random) -> None:
+        self._waiting: list[tuple[Fault, int]] = [(fault, fault.times) for fault in faults]
+        self._share = 0.0
+        self._rng = rng
+
+    def leave_to_chance(self, share: float) -> None:
+        """From now on a `share` (0–1) of messages and of IMAP commands meets a fault."""
         if not 0.0 <= share <= 1.0:
             raise ValueError(f"a share lies between 0 and 1, got {share}")
-        self._waiting: list[tuple[Fault, int]] = [(fault, fault.times) for fault in faults]
         self._share = share
-        self._rng = rng or Random(0)
 
     def add(self, fault: Fault) -> None:
         """Let `fault` wait for its messages, after those that wait already."""

@@ -31,9 +31,8 @@ class Sandbox:
     """A small mail world: `async with Sandbox(...) as sandbox`.
 
     `world` places the mail, its day 1 the UTC day of `start` (now, if not said); an event's share hits the accounts in
-    the order of `providers`. `folder` gets the certificate, `journal` a line for each message taken. Of messages and of
-    IMAP commands the share `chaos` (0–1) meets a fault by chance. Raises ValueError if a provider names a receiver that
-    the world lacks, or an address lives here twice.
+    the order of `providers`. `folder` gets the certificate, `journal` a line for each message taken. Raises ValueError
+    if a provider names a receiver that the world lacks, or an address lives here twice.
     """
 
     def __init__(
@@ -47,13 +46,12 @@ class Sandbox:
         folder: Path,
         journal: Path | None = None,
         faults: Sequence[Fault] = (),
-        chaos: float = 0.0,
         pump: bool = False,
     ) -> None:
         self.providers = tuple(providers)
         self.record = Record(journal)
         self._clock = clock
-        self._faults = Faults(tuple(faults), share=chaos, rng=seeded(seed, "chaos"))
+        self._faults = Faults(tuple(faults), rng=seeded(seed, "chaos"))
         self._state = _state_of(world, self.providers, seed, start or clock.now())
         self._office = PostOffice(self._state, clock=clock, providers=self.providers, seed=seed, record=self.record)
         self._folder = folder
@@ -144,6 +142,10 @@ class Sandbox:
     def inject(self, fault: Fault) -> None:
         """Let `fault` wait for its messages."""
         self._faults.add(fault)
+
+    def leave_to_chance(self, share: float) -> None:
+        """From now on this share (0–1) of messages and of IMAP commands meets a fault drawn from the seed."""
+        self._faults.leave_to_chance(share)
 
 
 def _state_of(world: World, providers: Sequence[SandboxProvider], seed: str, start: datetime) -> WorldState:
