@@ -15,11 +15,13 @@ from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from warmup.clock import pause
 from warmup.config import Settings, providers_of
 from warmup.engine.local import LocalEngine
 from warmup.engine.perform import perform
 from warmup.engine.work import Work
 from warmup.ledger.errors import LedgerError, LedgerFailed
+from warmup.metrics import LAG_SECONDS
 from warmup.policy.attention import deadline, first_look
 from warmup.steps.agenda import Agenda
 from warmup.steps.circle import Circle
@@ -93,6 +95,7 @@ class Daemon:
         if self._supervisor.watchdog_seconds:
             scheduler.add_job(self._pat, "interval", seconds=self._supervisor.watchdog_seconds / 3, id="watchdog")
         scheduler.start()
+        watch = asyncio.create_task(self._watch_the_loop(), name="loop-lag")
         self._supervisor.say("READY=1")
         await self._guarded_tick()
         await self._asked_to_stop.wait()
@@ -101,6 +104,7 @@ class Daemon:
         scheduler.pause()
         clean = await self.engine.drain(settings.daemon.drain_seconds)
         scheduler.shutdown(wait=False)
+        watch.cancel()
         self._ready = False
         log.info("stopped", clean=clean)
 
@@ -144,6 +148,14 @@ class Daemon:
             log.warning("ledger can be written again")
         self._trouble = trouble
         return trouble is not None
+
+    async def _watch_the_loop(self) -> None:
+        # The loop's own clock stands still while the machine sleeps, which is no fault of the loop.
+        loop = asyncio.get_running_loop()
+        while True:
+            expected = loop.time() + LAG_SECONDS
+            await pause(LAG_SECONDS)
+            self.circle.process.lagged(loop.time() - expected)
 
     def _pat(self) -> None:
         self._supervisor.say("WATCHDOG=1")
