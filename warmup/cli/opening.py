@@ -1,19 +1,13 @@
 """The ledger that a configuration names: opened, and held by the one daemon."""
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from warmup.config import Settings
 from warmup.ledger.database import Database
 from warmup.ledger.ledger import Ledger
 from warmup.ledger.lock import DaemonLock, Holder, holder
 from warmup.ledger.session_lock import SessionLock, holder_on_server
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-Guard = Callable[["Connection"], None]
+from warmup.ledger.store import Guard
 
 
 def database_of(settings: Settings) -> Database:

@@ -54,6 +54,11 @@ class Ledger:
         self.export = ExportReader(self.store)
 
     @property
+    def was_lost(self) -> bool:
+        """True, once, after the daemon's lock was lost and taken again."""
+        return self.store.was_lost
+
+    @property
     def path(self) -> Path:
         """What the ledger's file, or the files beside a server's ledger, are named."""
         return self.database.beside

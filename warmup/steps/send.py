@@ -85,8 +85,11 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
             slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node
         )
     except Unmarked as failure:
-        # Not a byte of it left: the slot may go another time.
-        await _record(failure.claimed, mailbox, Deferred(reply=None, reason=str(failure)), circle)
+        await _give_back(failure.claimed, mailbox, str(failure), circle)
+        return False
+    except LedgerFailed as failure:
+        if (claimed := await _claimed_after_all(slot, circle)) is not None:
+            await _give_back(claimed, mailbox, str(failure), circle)
         return False
     match claim:
         case Claimed() as claimed:
@@ -99,6 +102,21 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
         case Lapse(reason=reason):
             log.info("lapsed", slot=slot.id, mailbox=mailbox.id, reason=reason.value)
     return True
+
+
+async def _claimed_after_all(slot: Slot, circle: Circle) -> Claimed | None:
+    """Wait until the ledger answers again, and ask whether a claim that failed stood all the same."""
+    while True:
+        try:
+            return await circle.ledger.attempts.claimed(slot.id, node=circle.node)
+        except LedgerFailed as failure:
+            log.debug("nobody knows yet whether it was claimed", slot=slot.id, error=str(failure))
+        await pause(circle.settings.daemon.tick_seconds)
+
+
+async def _give_back(claimed: Claimed, mailbox: Mailbox, why: str, circle: Circle) -> None:
+    """End an attempt of which not a byte has left: the slot may go another time."""
+    await _record(claimed, mailbox, Deferred(reply=None, reason=why), circle)
 
 
 async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
