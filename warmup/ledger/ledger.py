@@ -35,7 +35,7 @@ class Ledger:
     def __init__(self, database: Database, *, durable: bool = True, guard: Guard | None = None) -> None:
         self.database = database
         self.store = Store(database, durable=durable, guard=guard)
-        self._high_water = HighWater(database.beside, durable=durable)
+        self._high_water = HighWater(database.mark, durable=durable)
         self.installation = InstallationWriter(self.store, self._high_water)
         self.mailboxes = MailboxWriter(self.store)
         self.slots = SlotWriter(self.store)
