@@ -57,9 +57,9 @@ fuzz: $(STAMP)  ## coverage-guided fuzzing of every parser, five minutes each; S
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.txt 2> >(grep -v '^WARNING: Location' >&2)
 	@$(BIN)/python -m tests.fuzz $(SECONDS_EACH)
 
-faults: $(STAMP)  ## every fault a provider can have, from real servers, as a table; as root, some six minutes
+faults: $(STAMP)  ## every fault a provider can have, from real servers, as a table; as root, some two minutes
 	@bash tests/lab/packages.sh
-	@$(BIN)/pytest -q -s tests/lab/faults.py
+	@$(BIN)/pytest -q -s tests/lab/test_faults.py
 
 torture: $(STAMP)  ## every promise attacked in full, as a table of tries, losses, doubles and breaches; under an hour
 	@$(BIN)/python -m tests.torture

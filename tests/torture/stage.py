@@ -117,7 +117,7 @@ class Stage:
             house = House(folder=folder / "house", environ={"WARMUP__REHEARSAL__SPEED": str(speed), **around})
             stack.callback(house.close)
             house.install(ca_file=town.ca_file)
-            house.enrol_all(town.accounts, provider="custom", ramp="esp", **enrolment)
+            house.enrol_all(town.accounts, provider="custom", ramp="esp", engage="no", role="both", **enrolment)
             yield cls(town=town, house=house, director=Director(town=town))
 
     def flights(self) -> dict[int, str]:

@@ -123,7 +123,7 @@ def claimed_at_once(claims: int, folder: Path) -> tuple[int, Counter[int]]:
     url = f"sqlite:///{folder / 'warmup.db'}"
     slots = asyncio.run(slots_to_claim(url, claims // (PROCESSES * claimer.THREADS)))
     now = (NOW + timedelta(minutes=30)).isoformat()
-    command = [sys.executable, str(Path(claimer.__file__)), url]
+    command = [sys.executable, str(Path(claimer.__file__)), url, str(folder / "warmup.db")]
     runs = [
         subprocess.Popen([*command, f"node{n}", now, json.dumps(slots)], stdout=subprocess.PIPE, text=True)
         for n in range(PROCESSES)

@@ -3,8 +3,9 @@
     python -m warmup.sandbox --folder DIR --seed S --speed X --start INSTANT [--anchor INSTANT] …
 
 Once its doors are open it writes sandbox.json into DIR and then "ready" to stdout; every message taken is a line in
-received.jsonl before its reply leaves; on SIGTERM it writes record.json and ends with 0. Its time is `start` +
-(wall − anchor) · speed, so a daemon with the same figures agrees with it.
+received.jsonl before its reply leaves; on SIGUSR1 its servers go down for a second, on SIGUSR2 the chaos begins; on
+SIGTERM it writes record.json and ends with 0. Its time is `start` + (wall − anchor) · speed, so a daemon with the same
+figures agrees with it.
 
 With --commands it hears on stdin `stop POINT` (hold the next connection that comes there, and say `held POINT ACCOUNT`
 on stdout), `go` (let it go on) and `fault KIND:ADDRESS[:TIMES]`, each answered by `heard`.
@@ -31,6 +32,8 @@ from warmup.sandbox.sandbox import Sandbox
 from warmup.sandbox.stops import Stop, Stops
 from warmup.world import World, WorldError, WorldUnknown, built_in, read_world
 
+RESTART_SECONDS = 1.0
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
@@ -55,14 +58,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pump=True,
     )
     times = {"start": _spelled(options.start), "anchor": _spelled(anchor), "speed": options.speed}
-    asyncio.run(_serve(sandbox, stops, options.folder, times))
+    asyncio.run(_serve(sandbox, stops, options.folder, times, chaos=options.chaos))
     return 0
 
 
-async def _serve(sandbox: Sandbox, stops: Stops | None, folder: Path, times: Mapping[str, Any]) -> None:
+async def _serve(
+    sandbox: Sandbox, stops: Stops | None, folder: Path, times: Mapping[str, Any], *, chaos: float
+) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
+    restarts: set[asyncio.Task[None]] = set()
+
+    def restart() -> None:
+        if not restarts:
+            restarts.add(task := asyncio.ensure_future(sandbox.restart(RESTART_SECONDS)))
+            task.add_done_callback(restarts.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, restart)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, sandbox.leave_to_chance, chaos)
     async with sandbox:
         accounts = [account for provider in sandbox.providers for account in _accounts(sandbox, provider)]
         ca_file = str(sandbox.ca_file.absolute())
@@ -70,6 +84,7 @@ async def _serve(sandbox: Sandbox, stops: Stops | None, folder: Path, times: Map
         _say("ready")
         async with _listening(sandbox, stops) if stops else nullcontext():
             await told.wait()
+        await asyncio.gather(*restarts)
     _write(folder / "record.json", {"receipts": [receipt.as_json() for receipt in sandbox.record.receipts]})
 
 
@@ -143,6 +158,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KIND:ADDRESS[:TIMES]",
         help=f"spoil messages from ADDRESS; KIND is one of {', '.join(kind.value for kind in FaultKind)}",
+    )
+    parser.add_argument(
+        "--chaos",
+        type=float,
+        default=0.0,
+        help="the share of messages and IMAP commands that meet a fault by chance, once it begins",
     )
     return parser
 
