@@ -206,6 +206,8 @@ class Doors:
         door.closing = loop.call_later(self._keep_seconds, self._expire, door, session)
 
     def _expire(self, door: _Door[_Session], session: _Session) -> None:
+        # What is over still names the session, and the session its login.
+        door.closing = None
         if door.session is session and not door.turn.locked():
             door.session = None
             self._bid_farewell(session)
