@@ -68,9 +68,9 @@ def holders(backwards: str) -> list[str]:
     found = []
     for one in reachable():
         said = one.pattern if isinstance(one, re.Pattern) else one
-        if isinstance(said, str) and backwards in said[::-1]:
-            found.append(type(one).__name__)
-        elif isinstance(said, bytes | bytearray) and backwards.encode() in bytes(said[::-1]):
+        text = isinstance(said, str) and backwards in said[::-1]
+        raw = isinstance(said, bytes | bytearray) and backwards.encode() in bytes(said[::-1])
+        if text or raw:
             found.append(type(one).__name__)
     return found
 
