@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from warmup.cli.granted import access_tokens
+from warmup.cli.opening import Guard, ledger_of
 from warmup.clock import Clock, HoldingClock, WallClock
 from warmup.config import ConfigError, Settings, providers_of
 from warmup.config.kinds import nameserver
@@ -137,14 +138,15 @@ async def assembled(
     *,
     clock: AnyClock | None = None,
     dry_run: bool = False,
+    guard: Guard | None = None,
 ) -> AsyncIterator[Circle]:
-    """A circle over the ledger that is there, closed at the end.
+    """A circle over the ledger that is there, closed at the end. `guard` is asked inside every write.
 
     Raises LedgerError, VaultError, ContentError; nothing is left open then.
     """
     vault = Vault.open(settings.vault.key_file, environ)
     grammars = load_grammars(settings.content.folder)
-    ledger = Ledger.open(settings.ledger.url)
+    ledger = ledger_of(settings, guard=guard)
     try:
         installation = await establish(ledger, vault, clock or WallClock())
         assert installation.identity_key_sealed is not None

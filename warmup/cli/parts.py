@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from warmup.cli.assembly import clock_of, network_of
 from warmup.cli.invocation import Invocation
+from warmup.cli.opening import ledger_of
 from warmup.clock import WallClock
 from warmup.config import Settings, providers_of
 from warmup.ledger import Ledger
@@ -46,7 +47,7 @@ class Parts:
 async def parts_of(here: Invocation) -> AsyncIterator[Parts]:
     """The tools, closed at the end. Raises ConfigError, LedgerError."""
     settings = here.load().settings
-    ledger = Ledger.open(settings.ledger.url)
+    ledger = ledger_of(settings)
     try:
         anchor = (await ledger.installation.get()).anchor
         with ExitStack() as held:

@@ -6,10 +6,10 @@ import typer
 
 from warmup.cli.faults import Exit, Fault
 from warmup.cli.invocation import Invocation, invocation
+from warmup.cli.opening import holder_of
 from warmup.cli.output import say
 from warmup.cli.parts import parts_of
 from warmup.cli.rotation import Rotated, rotated
-from warmup.ledger.lock import holder
 from warmup.vault import KeyFile
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Seal every secret with a new key.")
@@ -40,7 +40,7 @@ async def _rotate(here: Invocation) -> Rotated:
                 " LoadCredential names",
                 code=Exit.BAD_CONFIG,
             )
-        daemon = holder(parts.settings.ledger_file) if parts.settings.ledger_file is not None else None
+        daemon = holder_of(parts.settings)
         if daemon is not None and daemon.has_credential:
             raise Fault(
                 f"the daemon ({daemon}) has its key from systemd and would not see a new one",

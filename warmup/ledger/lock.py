@@ -9,13 +9,14 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from warmup.ledger.errors import LedgerBusy, LedgerError
+from warmup.ledger.errors import LedgerBusy, LedgerError, LedgerFailed
 
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "ceph", "9p", "glusterfs", "lustre", "davfs"}
@@ -59,14 +60,20 @@ class DaemonLock:
         if not any(_taken(handle, wait) for wait in _WAITS_SECONDS):
             os.close(handle)
             raise LedgerBusy(str(_read(path) or "unknown"))
-        since = now.isoformat(timespec="seconds")
-        _write(handle, Holder(host=socket.gethostname(), pid=os.getpid(), since=since, has_credential=has_credential))
+        try:
+            since = now.isoformat(timespec="seconds")
+            me = Holder(host=socket.gethostname(), pid=os.getpid(), since=since, has_credential=has_credential)
+            _write(handle, me)
+        except OSError as failure:
+            os.close(handle)
+            raise LedgerFailed(f"cannot write {path}: {failure.strerror}; look at the disk") from failure
         return cls(path, handle)
 
     def release(self) -> None:
         """Let go. The file stays: removing it would let two daemons lock two inodes."""
         if self._handle is not None:
-            os.ftruncate(self._handle, 0)
+            with suppress(OSError):  # a full or broken disk: whoever reads the file looks at the lock first
+                os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = None
 

@@ -12,7 +12,7 @@ from enum import StrEnum, unique
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, true, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger import enrolled
 from warmup.ledger.enrolled import NewMailbox, read_mailbox, read_mailboxes
