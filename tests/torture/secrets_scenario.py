@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -29,7 +28,7 @@ from tests.torture.stage import Stage
 from tests.torture.strace import SYNCING, WRITING, Call, calls_in
 
 SPEED = 1500.0
-KILLS = {Form.SHORT: 6, Form.FULL: 50}
+KILLS = {Form.SHORT: 7, Form.FULL: 50}
 MAILBOXES = {Form.SHORT: 60, Form.FULL: 1200}
 """A thousand is one batch."""
 TIMED = {Form.SHORT: 0, Form.FULL: 10_000}
@@ -112,7 +111,7 @@ def killed(form: Form, folder: Path) -> Found:
     traced(House(folder=folder / "traced"), folder / "calls.log")
     calls = calls_in(folder / "calls.log")
     states: Counter[str] = Counter()
-    for number, call in enumerate(spread(calls, KILLS[form])):
+    for number, call in enumerate(spread(calls, folder / "calls.log", KILLS[form])):
         shutil.copytree(first.folder, folder / str(number))
         house = House(folder=folder / str(number))
         signal_option = ("-e", f"inject={call.name}:signal=SIGKILL:when={call.number}")
@@ -153,12 +152,21 @@ def traced(house: House, log: Path, *options: str) -> int:
     return done.returncode
 
 
-def spread(calls: Sequence[Call], count: int) -> list[Call]:
-    """Every call that gives a file its name, the one after it, and of the others as many as it takes, evenly."""
-    turns = [call for pair in pairwise(calls) if pair[0].name == "rename" for call in pair]
-    rest = [call for call in calls if call not in turns]
-    wanted = max(0, count - len(turns))
-    return [*turns, *(rest[(2 * number + 1) * len(rest) // (2 * wanted)] for number in range(wanted))][:count]
+def spread(calls: Sequence[Call], log: Path, count: int) -> list[Call]:
+    """Of the calls that are about the key file half of `count`, of the others the rest, both evenly."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if "(" in line and "resumed>" not in line]
+    lines = [line for line in lines if any(f" {name}(" in line for name in (*WRITING, *SYNCING, *MOVING))]
+    assert len(lines) == len(calls), log
+    about_keys = [call for call, line in zip(calls, lines, strict=True) if "warmup.key" in line]
+    others = [call for call in calls if call not in about_keys]
+    first = evenly(about_keys, -(-count // 2))
+    return [*first, *evenly(others, count - len(first))]
+
+
+def evenly(calls: Sequence[Call], count: int) -> list[Call]:
+    """So many of them, as far from each other as they can be."""
+    count = min(count, len(calls))
+    return [calls[(2 * number + 1) * len(calls) // (2 * count)] for number in range(count)]
 
 
 def keys_of(house: House) -> list[bytes]:
