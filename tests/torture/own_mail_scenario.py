@@ -15,8 +15,8 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import trustme
@@ -179,10 +179,11 @@ def run(form: Form, folder: Path) -> Outcome:
         books = scene.house.export("messages")
         asked, moved = touched(scene), changed(scene)
         broken += [*asked, *moved, *miscounted(scene, books)]
-        journal, kinds = scene.town.journal(), sorted({each.kind for each in scene.planted})
+        journal, planted = scene.town.journal(), scene.planted
+        kinds = len({each.kind for each in planted})
         figures = (
-            f"{len(scene.planted)} messages of {len(kinds)} kinds planted, {len(asked)} asked for, {len(moved)} changed; "
-            f"{len(journal)} of ours taken, {sum(row['placement'] is not None for row in books)} placed,"
+            f"{len(planted)} messages of {kinds} kinds planted, {len(asked)} asked for, {len(moved)} changed;"
+            f" {len(journal)} of ours taken, {sum(row['placement'] is not None for row in books)} placed,"
             f" {sum(bool(row['engaged']) for row in books)} engaged with"
         )
         if not any(row["engaged"] for row in books):
