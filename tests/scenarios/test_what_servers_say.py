@@ -404,6 +404,42 @@ async def test_a_refused_login_is_tried_twice_and_not_again_after_a_restart(stag
         assert (await circle.mailbox(stage.ids[ANNA])).problem is None
 
 
+@pytest.mark.parametrize("refusals", [1, 2])
+async def test_a_mended_password_is_tried_at_once_by_a_daemon_that_was_refused(stage: Stage, refusals: int) -> None:
+    async with stage.circle() as circle:
+        await stage.enrol(circle, ANNA, Role.SENDER, password="wrong")
+        await stage.enrol(circle, BERT, Role.SEED)
+        await plan_today(stage.ids[ANNA], circle)
+        await stage.send_next(circle)
+        if refusals == 2:
+            # Its hour is over, and the second refusal is the last.
+            circle.backoff.succeeded(stage.ids[ANNA], Protocol.SMTP)
+            await stage.send_next(circle)
+        await stage.send_next(circle)
+        assert stage.sandbox.record.refused_logins[ANNA] == refusals
+        doors, vault = stage.sandbox.doors(ANNA), Vault.open(stage.settings.vault.key_file, {})
+        sealed = vault.seal(doors.password, mailbox=ANNA, protocol="smtp", host=doors.host)
+        right = Credential(protocol=Protocol.SMTP, host=doors.host, sealed=sealed)
+        await circle.ledger.mailboxes.set_credentials(stage.ids[ANNA], [right])
+        await stage.send_next(circle)
+        assert len(stage.sandbox.record.received) == 1
+        assert stage.sandbox.record.refused_logins[ANNA] == refusals
+
+
+async def test_a_check_that_logged_in_ends_the_wait_of_a_refused_login(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        await stage.enrol(circle, ANNA, Role.SENDER, password="wrong")
+        await stage.enrol(circle, BERT, Role.SEED)
+        await plan_today(stage.ids[ANNA], circle)
+        await stage.send_next(circle)
+        await stage.send_next(circle)
+        assert stage.sandbox.record.refused_logins[ANNA] == 1
+        # What a check does once both logins hold: its provider had locked the account, and no longer does.
+        await circle.ledger.logins.forget(stage.ids[ANNA])
+        await stage.send_next(circle)
+        assert stage.sandbox.record.refused_logins[ANNA] == 2
+
+
 async def test_two_units_that_knock_at_once_do_not_try_a_third_time(stage: Stage) -> None:
     async with stage.circle() as circle:
         await stage.enrol(circle, ANNA, Role.SENDER, password="wrong")

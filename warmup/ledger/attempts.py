@@ -95,7 +95,7 @@ class AttemptWriter:
         does not wait to go (it went, it lapsed, another claimed it) is a Wait without an instant. Raises LedgerFailed
         where nothing could be made durable, Unmarked where all but the mark was: then nothing may be sent.
         """
-        answer = await self._store.write(_claim, slot_id, now=now, rules=rules, node=node, judge=judge)
+        answer = await self._store.write(claim_one, slot_id, now=now, rules=rules, node=node, judge=judge)
         match answer:
             case (claimed, mark):
                 try:
@@ -192,9 +192,10 @@ _LISTEN = _LISTEN.on_conflict_do_update(index_elements=["mailbox_id"], set_={"un
 _REMEMBER = update(installation).values(last_attempt=bindparam("attempt"))
 
 
-def _claim(
+def claim_one(
     connection: Connection, slot_id: SlotId, *, now: datetime, rules: Rules, node: str, judge: Judge
 ) -> tuple[Claimed, Mark] | Wait | Lapse:
+    """See `AttemptWriter.claim`; a test's claim is in the transaction that records its slot."""
     row = connection.execute(_WAITING, {"slot": slot_id}).mappings().one_or_none()
     if row is None:
         return _why_not_waiting(connection, slot_id)

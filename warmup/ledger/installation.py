@@ -112,8 +112,7 @@ class InstallationWriter:
         a mark of its own: there a mark that is missing or behind says that others went on.
         """
         mark = await self._store.aside(self._high_water.read)
-        shared = self._store.database.file is None
-        restored = await self._store.write(_check_restore, mark, now=now, shared=shared)
+        restored = await self._store.write(_check_restore, mark, now=now)
         await self._raise_mark()
         return restored
 
@@ -218,9 +217,9 @@ def _reseal_identity_key(connection: Connection, before: bytes, after: bytes) ->
     return connection.execute(changed).rowcount > 0
 
 
-def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime, shared: bool) -> Restored | None:
+def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime) -> Restored | None:
     known = read_installation(connection)
-    if _is_behind(mark, known, shared=shared):
+    if is_behind(connection, mark, known):
         return None
     incarnation = max(known.incarnation, mark.incarnation if mark else 0) + 1
     lapsed = lapse_everything(connection, now=now, reason="restored")
@@ -229,9 +228,9 @@ def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime, 
     return Restored(incarnation=incarnation, lapsed=lapsed, held_until=held_until)
 
 
-def _is_behind(mark: Mark | None, known: Installation, *, shared: bool) -> bool:
+def is_behind(connection: Connection, mark: Mark | None, known: Installation) -> bool:
     """True where the ledger may be ahead of its mark: a crash between the two writes, or a ledger never used."""
-    if shared:
+    if connection.dialect.name == "postgresql":
         return mark is None or mark <= Mark(known.incarnation, known.last_attempt)
     if mark is None:
         return known.last_attempt == 0

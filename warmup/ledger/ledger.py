@@ -11,6 +11,7 @@ from warmup.ledger import schema
 from warmup.ledger.attempts import AttemptWriter
 from warmup.ledger.database import Database
 from warmup.ledger.engagements import EngagementWriter
+from warmup.ledger.errands import ErrandWriter
 from warmup.ledger.evidence import EvidenceReader
 from warmup.ledger.export import ExportReader
 from warmup.ledger.highwater import HighWater
@@ -40,6 +41,7 @@ class Ledger:
         self.mailboxes = MailboxWriter(self.store)
         self.slots = SlotWriter(self.store)
         self.attempts = AttemptWriter(self.store, self._high_water)
+        self.errands = ErrandWriter(self.store, self._high_water)
         self.sightings = SightingWriter(self.store)
         self.reports = ReportWriter(self.store)
         self.logins = LoginWriter(self.store)
