@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test lint unit lab properties bench crossval fuzz faults torture lock clean
+.PHONY: help demo test lint unit lab properties bench crossval fuzz faults torture sabotage lock clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ faults: $(STAMP)  ## every fault a provider can have, from real servers, as a ta
 
 torture: $(STAMP)  ## every promise attacked in full, as a table of tries, losses, doubles and breaches; under an hour
 	@$(BIN)/python -m tests.torture
+
+sabotage: $(STAMP)  ## every safeguard taken out once, in a copy: a table of what its scenario counted
+	@$(BIN)/python -m tests.sabotage
 
 lock: $(STAMP)  ## pin the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt

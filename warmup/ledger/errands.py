@@ -72,7 +72,7 @@ def _claim(
     node: str,
 ) -> tuple[Claimed, Mark]:
     # The mark was read before this transaction began, and its attempts were durable before it: it is never ahead.
-    if not is_behind(mark, read_installation(connection)):
+    if not is_behind(connection, mark, read_installation(connection)):
         raise LedgerUnsettled
     account = connection.execute(select(mailboxes.c.account_id).where(mailboxes.c.id == mailbox_id)).scalar_one()
     of_date = (slots.c.mailbox_id == mailbox_id) & (slots.c.date == date)

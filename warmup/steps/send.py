@@ -2,8 +2,9 @@
 
 Nothing is claimed until there is a server to talk to, and the message is composed before the claim, so that nothing of
 ours can fail between the durable intent and MAIL FROM. The outcome is a row of its own, committed before the next
-claim on this connection, and what follows from it is done at once (steps/aftermath). A unit that is cancelled in
-mid-flight leaves the attempt without an outcome; the next start takes it for uncertain, and it is never sent again.
+claim on this connection: while the disk takes nothing, an outcome is tried again and again, and nothing else goes. What
+follows from it is done at once (steps/aftermath). A unit that is cancelled in mid-flight leaves the attempt without an
+outcome; the next start takes it for uncertain, and it is never sent again.
 """
 
 from datetime import datetime, timedelta
@@ -11,7 +12,9 @@ from typing import assert_never
 
 import structlog
 
-from warmup.ledger.attempts import Claimed
+from warmup.clock import pause
+from warmup.ledger.attempts import Claimed, Unmarked
+from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.situation import Rules
 from warmup.ledger.slots import Slot, ThreadMessage
 from warmup.mail.answer import Accepted, Answer, Deferred, Refused, Uncertain
@@ -78,7 +81,18 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
     recipient = await circle.mailbox(slot.recipient_id)
     content = await spelled(slot, mailbox, recipient, circle)
 
-    match await circle.ledger.attempts.claim(slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node):
+    try:
+        claim = await circle.ledger.attempts.claim(
+            slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node
+        )
+    except Unmarked as failure:
+        await _give_back(failure.claimed, mailbox, str(failure), circle)
+        return False
+    except LedgerFailed as failure:
+        if (claimed := await _claimed_after_all(slot, circle)) is not None:
+            await _give_back(claimed, mailbox, str(failure), circle)
+        return False
+    match claim:
         case Claimed() as claimed:
             answer = await submit(claimed, mailbox, recipient, content, session, circle)
             return await follow(answer, claimed.slot, mailbox, recipient, circle)
@@ -87,6 +101,21 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
         case Lapse(reason=reason):
             log.info("lapsed", slot=slot.id, mailbox=mailbox.id, reason=reason.value)
     return True
+
+
+async def _claimed_after_all(slot: Slot, circle: Circle) -> Claimed | None:
+    """Wait until the ledger answers again, and ask whether a claim that failed stood all the same."""
+    while True:
+        try:
+            return await circle.ledger.attempts.claimed(slot.id, node=circle.node)
+        except LedgerFailed as failure:
+            log.debug("nobody knows yet whether it was claimed", slot=slot.id, error=str(failure))
+        await pause(circle.settings.daemon.tick_seconds)
+
+
+async def _give_back(claimed: Claimed, mailbox: Mailbox, why: str, circle: Circle) -> None:
+    """End an attempt of which not a byte has left: the slot may go another time."""
+    await record(claimed, mailbox, Deferred(reply=None, reason=why), circle)
 
 
 async def submit(
@@ -102,14 +131,17 @@ async def record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Cir
     """Keep how a claimed message fared, durably; what was deferred is due again, unless somebody waits for it."""
     now, slot, observe = circle.clock.now(), claimed.slot, circle.settings.observe
     retry_at = _retry_at(claimed, answer, now, circle)
-    await circle.ledger.attempts.outcome(
-        claimed.id,
-        answer,
-        now=now,
-        retry_at=retry_at,
-        look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
-        deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
-    )
+    watch_from = {
+        "look_at": first_look(now, first=timedelta(seconds=observe.first_seconds)),
+        "deadline_at": deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
+    }
+    while True:
+        try:
+            await circle.ledger.attempts.outcome(claimed.id, answer, now=now, retry_at=retry_at, **watch_from)
+            break
+        except LedgerFailed as failure:
+            log.debug("outcome not recorded yet", slot=slot.id, mailbox=mailbox.id, error=str(failure))
+        await pause(circle.settings.daemon.tick_seconds)
     circle.process.slot_lag.observe(max(0.0, (now - slot.due_at).total_seconds()))
     log.info(
         "attempt",
