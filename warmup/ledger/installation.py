@@ -5,6 +5,7 @@ ledger sends nothing for 24 hours and until every mailbox that receives was read
 is then out of every window, and what landed is known.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -60,8 +61,9 @@ class Restored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A restore holds sending: `until` at least, and until `unread` more mailboxes were read."""
+    """A restore noticed at `since` holds sending: `until` at least, and until `unread` more mailboxes were read."""
 
+    since: datetime
     until: datetime
     unread: int
 
@@ -110,6 +112,16 @@ class InstallationWriter:
         await self._store.aside(self._high_water.raise_to, Mark(known.incarnation, known.last_attempt))
         return restored
 
+    async def restore_to_come(self) -> bool:
+        """True where the ledger went back and `check_restore` has not been asked since; changes nothing."""
+        # The mark first: it never gets ahead of the ledger, so one read earlier is not ahead of one read later.
+        mark = await asyncio.to_thread(self._high_water.read)
+        return not _is_behind(mark, await self.get())
+
+    async def restored(self, *, now: datetime) -> Hold | None:
+        """What a restore holds sending for, or None; unlike `hold` it changes nothing."""
+        return await self._store.read(_hold_of_restore, now=now)
+
     async def accept_restore(self) -> bool:
         """Lift a restore's hold at once, by the operator's word; False where there was none."""
         return await self._store.write(_accept)
@@ -129,15 +141,21 @@ def read_installation(connection: Connection) -> Installation:
 
 def hold_of_restore(connection: Connection, *, now: datetime) -> Hold | None:
     """See `InstallationWriter.hold`; the claim asks it inside its own transaction."""
+    hold = _hold_of_restore(connection, now=now)
+    if hold is None:
+        _set(connection, restored_at=None, held_until=None)
+    return hold
+
+
+def _hold_of_restore(connection: Connection, *, now: datetime) -> Hold | None:
     row = connection.execute(select(installation.c.restored_at, installation.c.held_until)).one_or_none()
     if row is None or row.restored_at is None:
         return None
     unread = len(_unread_since(connection, row.restored_at))
     if now < row.held_until:
-        return Hold(until=row.held_until, unread=unread)
+        return Hold(since=row.restored_at, until=row.held_until, unread=unread)
     if unread:
-        return Hold(until=now + _ASK_AGAIN, unread=unread)
-    _set(connection, restored_at=None, held_until=None)
+        return Hold(since=row.restored_at, until=now + _ASK_AGAIN, unread=unread)
     return None
 
 
@@ -194,7 +212,7 @@ def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime) 
 def _is_behind(mark: Mark | None, known: Installation) -> bool:
     """True where the ledger may be ahead of its mark: a crash between the two writes, or a ledger never used."""
     if mark is None:
-        return known.last_attempt == 0
+        return known.last_attempt == 0 and known.incarnation == 1
     return mark.incarnation == known.incarnation and mark.attempt <= known.last_attempt
 
 

@@ -15,6 +15,7 @@ from warmup.ledger.export import ExportReader
 from warmup.ledger.highwater import HighWater
 from warmup.ledger.history import HistoryReader
 from warmup.ledger.installation import InstallationWriter
+from warmup.ledger.lock import holder
 from warmup.ledger.logins import LoginWriter
 from warmup.ledger.mailboxes import MailboxWriter
 from warmup.ledger.own import OwnWriter
@@ -62,8 +63,12 @@ class Ledger:
         """
         if create:
             schema.upgrade(url)
+        path = path_of(url)
+        if holder(path) is None:
+            # A daemon has looked when it began.
+            schema.refuse_a_mixture(path)
         schema.check(url)
-        return cls(path_of(url), durable=durable)
+        return cls(path, durable=durable)
 
     async def close(self) -> None:
         """Let the file go, once what is under way has ended."""
