@@ -18,6 +18,12 @@ from warmup.ledger.highwater import HighWater, Mark
 DAY = 24 * HOUR
 
 
+@pytest.fixture
+def url(place: Path) -> str:
+    """A file: what is backed up here is one, and a server has tools of its own."""
+    return url_of(place)
+
+
 def url_of(path: Path) -> str:
     return f"sqlite:///{path}"
 

@@ -3,6 +3,7 @@
 Nothing of warmup is imported here. What the program says is read from its verbs, what it did from the servers' journal.
 """
 
+import csv
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,9 +81,12 @@ class Town:
     def open(cls, folder: Path, *options: str) -> Self:
         """Start it and wait for its doors."""
         command = [sys.executable, "-m", "warmup.sandbox", "--folder", str(folder), *options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "sandbox.log").open("ab") as log:
+            # What its servers say of connections that were cut is nobody's news.
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
-        assert process.stdout.readline().strip() == "ready"
+        assert process.stdout.readline().strip() == "ready", (folder / "sandbox.log").read_text(errors="replace")
         told = json.loads((folder / "sandbox.json").read_text(encoding="utf-8"))
         return cls(folder=folder, process=process, accounts=tuple(told["accounts"]))
 
@@ -101,8 +105,9 @@ class Town:
         """End it."""
         self.process.terminate()
         self.process.wait(timeout=PATIENCE)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,6 +135,31 @@ class House:
         self("mailbox", "add", account["address"], *where, "--password-file", str(secret), *options)
         secret.unlink()
 
+    def enrol_all(self, accounts: Sequence[Row], **columns: object) -> None:
+        """Enrol many accounts of the mail world at once, by a file that is gone afterwards; `columns` are for all."""
+        rows = [
+            {
+                "address": account["address"],
+                "password": account["password"],
+                "smtp": f"{account['host']}:{account['smtp_port']}",
+                "smtp_security": "starttls",
+                "imap": f"{account['host']}:{account['imaps_port']}",
+                "imap_security": "tls",
+                "engage": "yes" if account["engage"] and not account["control"] else "no",
+                "role": "control" if account["control"] else "both",
+                **columns,
+            }
+            for account in accounts
+        ]
+        fleet = self.folder / "fleet.csv"
+        fleet.touch(mode=0o600)
+        with fleet.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        self("mailbox", "import", str(fleet), "--concurrency", "8")
+        fleet.unlink()
+
     def __call__(self, *arguments: str) -> str:
         """What the verb printed; it has to end with 0."""
         done = self.ended(*arguments)
@@ -154,16 +184,21 @@ class House:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the daemon and wait until it says that it is ready."""
+        daemon = self.launch()
+        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+        return daemon
+
+    def launch(self, *before: str) -> subprocess.Popen[bytes]:
+        """Start the daemon, by way of the command `before` that executes it, and wait for nothing."""
         with self.log.open("ab") as log:
             daemon = subprocess.Popen(
-                [WARMUP, "run"],
+                [*before, WARMUP, "run"],
                 env={**self.surroundings, **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         self.daemons.append(daemon)
-        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
         return daemon
 
     def kill(self) -> None:
@@ -189,6 +224,11 @@ class House:
         address = (self.folder / "warmup.db.http").read_text(encoding="utf-8").strip()
         with urllib.request.urlopen(f"{address}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
+
+    @property
+    def ledger(self) -> Path:
+        """Its ledger's file."""
+        return self.folder / "warmup.db"
 
     @property
     def log(self) -> Path:

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from warmup.ledger import schema
+from warmup.ledger.database import Database
 from warmup.ledger.store import create_file
 
 ROWS_A_MESSAGE = 4
@@ -23,7 +24,7 @@ Rows = Iterator[tuple[object, ...]]
 def build(path: Path, revision: str, *, rows: int, like: Path) -> None:
     """A ledger of `revision` with at least `rows` rows of history at `path`; `like` lends what its key has sealed."""
     create_file(path)
-    schema.migrate(path, "upgrade", revision)
+    schema.migrate(Database.at(path), "upgrade", revision)
     with closing(sqlite3.connect(like)) as lent:
         token, key, created_at = lent.execute(
             "SELECT token, identity_key_sealed, created_at FROM installation"

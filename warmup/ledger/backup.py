@@ -17,9 +17,9 @@ from pathlib import Path
 
 from warmup.ledger import schema
 from warmup.ledger.copy import checksum_holds, copy_ledger, drafted, make_durable, opened, pour, problems_of
-from warmup.ledger.errors import BackupUnusable, LedgerDamaged, LedgerNewer
+from warmup.ledger.database import Database
+from warmup.ledger.errors import BackupUnusable, LedgerDamaged, LedgerError, LedgerNewer
 from warmup.ledger.highwater import HighWater
-from warmup.ledger.store import path_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,7 +67,7 @@ def create(url: str, target: Path, *, overwrite: bool) -> Backup:
     Raises LedgerMissing, LedgerNewer, LedgerDamaged, BackupExists, BackupUnusable where `target` is the ledger's own,
     LedgerError: disk.
     """
-    source = path_of(url)
+    source = _file_of(url)
     if schema.current(url) not in schema.REVISIONS:
         schema.check(url)
     _refuse_own_files(source, target)
@@ -103,13 +103,13 @@ def restore(url: str, backup: Backup, *, now: datetime) -> PutBack:
     Raises LedgerError: disk, or another process that does not let go; BackupUnusable where the backup is the ledger
     itself. Then the ledger is as it was.
     """
-    ledger = path_of(url)
+    ledger = _file_of(url)
     _refuse_own_files(ledger, backup.path)
     there = ledger.exists()
     kept = ledger.with_name(f"{ledger.name}.before-restore-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
     with drafted(ledger.with_name(f"{ledger.name}.restored")) as draft:
         pour(backup.path, draft, at_rest=True)
-        schema.migrate(draft, "upgrade", schema.HEAD)
+        schema.migrate(Database.at(draft), "upgrade", schema.HEAD)
         incarnation = 1 + max(backup.incarnation, _incarnation_at(ledger))
         _begin(draft, incarnation)
         if there and _keep(ledger, kept):
@@ -119,6 +119,13 @@ def restore(url: str, backup: Backup, *, now: datetime) -> PutBack:
             draft.replace(ledger)
         make_durable(ledger.parent)
     return PutBack(incarnation=incarnation, kept=kept if there else None)
+
+
+def _file_of(url: str) -> Path:
+    file = Database.of(url).file
+    if file is None:
+        raise LedgerError("a ledger on a server is backed up by its own tools; use pg_dump")
+    return file
 
 
 def _refuse_own_files(ledger: Path, named: Path) -> None:

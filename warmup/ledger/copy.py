@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from warmup.ledger.database import Database
+from warmup.ledger.engines import failed
 from warmup.ledger.errors import BackupExists, LedgerDamaged, LedgerError
-from warmup.ledger.store import failed
 
 _BUSY_TURNS = 120
 """How often a locked database is asked again, a quarter of a second apart (sqlite3.Connection.backup)."""
@@ -204,8 +205,8 @@ def _digest(path: Path, size: int) -> str:
 
 
 def _said(source: Path, target: Path, text: str) -> LedgerError:
-    damaged = failed(source, text)
-    return damaged if isinstance(damaged, LedgerDamaged) else failed(target, text)
+    damaged = failed(Database.at(source), text)
+    return damaged if isinstance(damaged, LedgerDamaged) else failed(Database.at(target), text)
 
 
 def _refused(target: Path, failure: OSError) -> LedgerError:

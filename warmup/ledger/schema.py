@@ -1,8 +1,9 @@
 """Which revision a ledger has, and how it gets to the one this program needs.
 
 The migrations are alembic's and ship inside the wheel; in a checkout they lie beside the package. A ledger from a newer
-program is refused and never touched. Before a ledger with anything in it is upgraded, a copy is laid beside it; the
-upgrade itself is one transaction, so a process that is killed leaves the old schema or the new one.
+program is refused and never touched. An upgrade is one transaction: all of it, or none, also where the process is
+killed. Before a file with anything in it is upgraded, a backup is laid beside it; a server's ledger is its operator's
+to dump.
 """
 
 import glob
@@ -14,11 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warmup.ledger.copy import copy_ledger, opened, problems_of
+from warmup.ledger.database import Database
+from warmup.ledger.engines import Hand, engine_of, failed, in_our_words
 from warmup.ledger.errors import LedgerDamaged, LedgerMissing, LedgerNewer, LedgerOlder
-from warmup.ledger.store import connect, create_file, failed, in_our_words, path_of
+from warmup.ledger.store import create_file
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy import Connection
 
 # Every revision there is, oldest first. A test holds this equal to the scripts: reading them takes alembic, and slow.
 REVISIONS = ("0001", "0002", "0003", "0004")
@@ -26,6 +30,10 @@ HEAD = REVISIONS[-1]
 
 KEPT_COPIES = 3
 """How many of the copies that upgrades made are kept, the newest."""
+_TABLES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false))",
+}
 
 
 def scripts() -> Path:
@@ -36,30 +44,50 @@ def scripts() -> Path:
 
 
 def current(url: str) -> str | None:
-    """The ledger's revision; None where the file is empty. LedgerMissing, LedgerDamaged."""
-    path = path_of(url)
+    """The ledger's revision; None where it is empty. LedgerMissing, LedgerDamaged; LedgerError: a server is away."""
+    database = Database.of(url)
+    if database.file is not None:
+        return _revision_of_file(database, database.file)
+    engine = engine_of(database, Hand.READER)
+    try:
+        with in_our_words(database), engine.begin() as connection:
+            return _revision(database, connection)
+    finally:
+        engine.dispose()
+
+
+def _revision(database: Database, connection: "Connection") -> str | None:
+    tables = set(connection.exec_driver_sql(_TABLES[connection.dialect.name]).scalars())
+    if "alembic_version" not in tables:
+        _refuse_strangers(database, tables)
+        return None
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return str(found) if found else None
+
+
+def _revision_of_file(database: Database, path: Path) -> str | None:
     if not path.exists():
         raise LedgerMissing(f"there is no ledger at {path}; make one with `warmup init`")
     try:
         with closing(opened(path, at_rest=False)) as connection:
             return revision_in(connection, path)
     except sqlite3.DatabaseError as failure:
-        raise failed(path, str(failure)) from failure
+        raise failed(database, str(failure)) from failure
 
 
 def revision_in(connection: sqlite3.Connection, path: Path) -> str | None:
-    """The revision of the open database at `path`; None where it is empty. LedgerDamaged, sqlite3.DatabaseError."""
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    """The revision of the open file at `path`; None where it is empty. LedgerDamaged, sqlite3.DatabaseError."""
+    tables = {name for (name,) in connection.execute(_TABLES["sqlite"])}
     if "alembic_version" not in tables:
-        _refuse_strangers(path, tables)
+        _refuse_strangers(Database.at(path), tables)
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None
 
 
-def _refuse_strangers(path: Path, tables: set[str]) -> None:
+def _refuse_strangers(database: Database, tables: set[str]) -> None:
     if tables:
-        raise LedgerDamaged(f"{path} is a database, but no ledger of warmup; choose another file")
+        raise LedgerDamaged(f"{database} is a database, but no ledger of warmup; choose another")
 
 
 def check(url: str) -> None:
@@ -77,32 +105,39 @@ def check(url: str) -> None:
 
 
 def upgrade(url: str) -> Path | None:
-    """Bring the ledger, made if need be, to HEAD. The path of the copy made before; None where none was needed.
+    """Bring the ledger, made if need be, to HEAD. The path of the backup made before; None where none was needed.
 
-    Raises LedgerNewer, LedgerDamaged, or LedgerError where the copy cannot be made; then nothing is changed.
+    Raises LedgerNewer, LedgerDamaged, or LedgerError where the backup cannot be made; then nothing is changed.
     """
-    path = path_of(url)
-    create_file(path)
-    refuse_a_mixture(path)
+    database = Database.of(url)
+    if database.file is not None:
+        create_file(database.file)
+        refuse_a_mixture(database.file)
     revision = current(url)
     if revision == HEAD:
         return None
     if revision is not None and revision not in REVISIONS:
         check(url)
-    copy = copy_aside(path, revision) if revision is not None else None
-    migrate(path, "upgrade", HEAD)
+    copy = copy_aside(database.file, revision) if revision is not None and database.file is not None else None
+    migrate(database, "upgrade", HEAD)
     return copy
 
 
 def downgrade(url: str, revision: str) -> None:
     """Bring the ledger back to `revision` ("base": no table left). What later revisions held is lost."""
-    migrate(path_of(url), "downgrade", revision)
+    migrate(Database.of(url), "downgrade", revision)
 
 
 def inspect(url: str) -> tuple[str, ...]:
-    """What SQLite finds wrong with the file, rows without their parents included; empty where all is well."""
+    """What is wrong with the ledger, rows without their parents included; empty where all is well.
+
+    A server looks after its own pages and parents: there it is whether the tables are this program's.
+    """
     check(url)
-    with closing(opened(path_of(url), at_rest=False)) as connection:
+    database = Database.of(url)
+    if database.file is None:
+        return _inspect_server(database)
+    with closing(opened(database.file, at_rest=False)) as connection:
         return problems_of(connection)
 
 
@@ -139,6 +174,22 @@ def _size_by_the_log(connection: sqlite3.Connection, path: Path) -> Iterator[str
         yield f"{pages} pages, and {said} by the log"
 
 
+def _inspect_server(database: Database) -> tuple[str, ...]:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from warmup.ledger import tables_said  # noqa: F401 (the rest of the tables)
+    from warmup.ledger.tables import metadata
+
+    engine = engine_of(database, Hand.READER)
+    try:
+        with in_our_words(database), engine.begin() as connection:
+            found = compare_metadata(MigrationContext.configure(connection), metadata)
+            return tuple(f"the tables are not as this program makes them: {difference}" for difference in found)
+    finally:
+        engine.dispose()
+
+
 def copy_aside(path: Path, revision: str) -> Path:
     """A copy of the ledger beside it, named for the `revision` it has; of earlier ones the newest few stay.
 
@@ -152,13 +203,15 @@ def copy_aside(path: Path, revision: str) -> Path:
     return copy
 
 
-def migrate(path: Path, direction: str, revision: str) -> None:
+def migrate(database: Database, direction: str, revision: str) -> None:
     """Run the scripts "upgrade" or "downgrade" to `revision`, in one transaction. LedgerError."""
     from alembic import command
 
-    engine = connect(path, begin="BEGIN IMMEDIATE")
+    engine = engine_of(database, Hand.WRITER)
     try:
-        with in_our_words(path), engine.begin() as connection:
+        with in_our_words(database), engine.begin() as connection:
+            if direction == "upgrade" and _revision(database, connection) == revision:
+                return  # another node was here first
             config = _config()
             config.attributes["connection"] = connection
             getattr(command, direction)(config, revision)
