@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from warmup.ledger.copy import make_durable
 from warmup.ledger.errors import LedgerFailed
 
 
@@ -51,7 +52,7 @@ class HighWater:
         try:
             if self._handle is None:
                 self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                _sync_folder(self.path.parent)
+                make_durable(self.path.parent)
             fcntl.flock(self._handle, fcntl.LOCK_EX)
             try:
                 if (there := self.read()) is None or there < mark:
@@ -80,11 +81,3 @@ class HighWater:
 def _line(mark: Mark) -> str:
     body = f"{mark.incarnation:010d} {mark.attempt:020d}"
     return f"{body} {zlib.crc32(body.encode('ascii')):08x}\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -17,6 +17,7 @@ from warmup.ledger.export import ExportReader
 from warmup.ledger.highwater import HighWater
 from warmup.ledger.history import HistoryReader
 from warmup.ledger.installation import InstallationWriter
+from warmup.ledger.lock import holder
 from warmup.ledger.logins import LoginWriter
 from warmup.ledger.mailboxes import MailboxWriter
 from warmup.ledger.own import OwnWriter
@@ -87,8 +88,12 @@ class Ledger:
         """
         if create:
             schema.upgrade(url)
+        database = Database.of(url, beside=beside)
+        if database.file is not None and holder(database.file) is None:
+            # A daemon has looked when it began.
+            schema.refuse_a_mixture(database.file)
         schema.check(url)
-        return cls(Database.of(url, beside=beside), durable=durable, guard=guard)
+        return cls(database, durable=durable, guard=guard)
 
     async def close(self) -> None:
         """Let the database go, once what is under way has ended."""
