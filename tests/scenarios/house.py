@@ -186,17 +186,17 @@ class House:
         """`warmup export WHAT`, whether the daemon runs or is dead."""
         return [json.loads(line) for line in self("export", what, "--format", "jsonl").splitlines()]
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start the daemon and wait until it says that it is ready."""
-        daemon = self.launch()
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start the daemon with `options` of its own and wait until it says that it is ready."""
+        daemon = self.launch(options=options)
         until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
         return daemon
 
-    def launch(self, *before: str) -> subprocess.Popen[bytes]:
+    def launch(self, *before: str, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start the daemon, by way of the command `before` that executes it, and wait for nothing."""
         with self.log.open("ab") as log:
             daemon = subprocess.Popen(
-                [*before, WARMUP, "run"],
+                [*before, WARMUP, "run", *options],
                 env={**self.surroundings, **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
