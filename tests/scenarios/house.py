@@ -185,8 +185,12 @@ class House:
     def start(self) -> subprocess.Popen[bytes]:
         """Start the daemon and wait until it says that it is ready."""
         daemon = self.launch()
-        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+        self.wait_until_ready()
         return daemon
+
+    def wait_until_ready(self) -> None:
+        """Return once the daemon says that it is ready."""
+        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
 
     def launch(self, *before: str) -> subprocess.Popen[bytes]:
         """Start the daemon, by way of the command `before` that executes it, and wait for nothing."""

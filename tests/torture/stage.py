@@ -7,7 +7,7 @@ a second nor mends anything.
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -154,3 +154,12 @@ def _sleeps(pid: int) -> bool:
     except OSError:
         return False
     return any(call.strip() in _SLEEPING for call in calls)
+
+
+def waited(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE) -> list[str]:
+    """Nothing once the condition holds, or one line that says it did not within `seconds` of real time."""
+    try:
+        until(condition, seconds=seconds, what=what, every=0.05)
+    except NotInTime as late:
+        return [str(late)]
+    return []
