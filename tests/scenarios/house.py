@@ -32,7 +32,7 @@ listen = "127.0.0.1:0"
 # Real seconds, while the ledger's own pass by the thousand.
 [daemon]
 tick_seconds = 0.2
-drain_seconds = 15
+drain_seconds = 30
 
 # Room for a restart within a rehearsal.
 [send]

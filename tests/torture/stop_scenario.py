@@ -19,7 +19,7 @@ from tests.torture.outcome import Form, Outcome
 from tests.torture.stage import Stage, waited
 
 SPEED = 1500.0
-DRAIN_SECONDS = 6.0
+DRAIN_SECONDS = 16.0
 SMTP_TIMEOUT_SECONDS = 30
 """Longer than the drain, so that it is the drain that ends what is held."""
 ACCOUNTS = 4
