@@ -7,6 +7,7 @@ a second nor mends anything.
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -163,3 +164,9 @@ def waited(condition: Callable[[], bool], what: str, *, seconds: float = PATIENC
     except NotInTime as late:
         return [str(late)]
     return []
+
+
+def pass_by(seconds: float) -> None:
+    """Let that much real time pass, where it is time itself that is the test."""
+    over = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= over, seconds=2 * seconds, what="time passes", every=0.05)

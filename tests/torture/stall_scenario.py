@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.scenarios.house import until
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
-from tests.torture.stage import Stage, waited
+from tests.torture.stage import Stage, pass_by, waited
 
 SPEED = 1500.0
 STALL_SECONDS = 5.0
@@ -128,12 +128,6 @@ def writes(pid: int) -> bool:
     """True while the process's first thread, which is the loop's, stands in a write to stderr."""
     call = Path(f"/proc/{pid}/task/{pid}/syscall").read_text().split()
     return len(call) > 1 and call[0] in {"1", "64"} and call[1] == "0x2"
-
-
-def pass_by(seconds: float) -> None:
-    """Let that much real time pass: the stall itself."""
-    over = time.monotonic() + seconds
-    until(lambda: time.monotonic() >= over, seconds=2 * seconds, what="time passes", every=0.05)
 
 
 def stalled(stage: Stage, stalls: Stalls, kind: str, stand_still: Callable[[], None]) -> None:

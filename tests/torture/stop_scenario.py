@@ -16,12 +16,14 @@ from pathlib import Path
 from tests.scenarios.house import NotInTime
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
-from tests.torture.stage import Stage, waited
+from tests.torture.stage import Stage, pass_by, waited
 
 SPEED = 1500.0
 DRAIN_SECONDS = 16.0
 SMTP_TIMEOUT_SECONDS = 30
 """Longer than the drain, so that it is the drain that ends what is held."""
+ANSWER_SECONDS = 2.0
+"""How long a server takes that answers within the drain."""
 ACCOUNTS = 4
 ROUNDS = {Form.SHORT: 4, Form.FULL: 40}
 PATIENCE_SECONDS = 60.0
@@ -65,10 +67,16 @@ def run(form: Form, folder: Path) -> Outcome:
 def answered(stage: Stage, stops: Stops, rng: random.Random) -> None:
     """SIGTERM while a message is held, and then the server goes on: it has to be finished."""
     flying = held_at("taken", stage, stops)
-    ended(stage, stops, "answered", then=lambda: stage.director.tell("go"))
+    ended(stage, stops, "answered", then=lambda: answer_late(stage))
     if left := flying & set(stage.flights()):
         stops.broken.append(f"slots {sorted(left)} were not finished, though the server answered")
     stops.finished |= flying
+
+
+def answer_late(stage: Stage) -> None:
+    """Let the server answer when the daemon has long begun to stop."""
+    pass_by(ANSWER_SECONDS)
+    stage.director.tell("go")
 
 
 def unanswered(stage: Stage, stops: Stops, rng: random.Random) -> None:
