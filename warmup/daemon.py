@@ -32,6 +32,14 @@ log = structlog.get_logger("daemon")
 # What is in use for as long as the process lives.
 _FIXED = ("ledger", "vault", "http", "daemon", "engine", "network", "rehearsal", "content", "log")
 
+CLOSING_SECONDS = 10.0
+"""What farewells to servers, the doors and the ledger's last page may take, one after the other; real time."""
+
+
+def time_to_end(drain_seconds: float) -> float:
+    """How long work may go on after SIGTERM, in seconds, so that the process has ended within `drain_seconds`."""
+    return max(drain_seconds - CLOSING_SECONDS, drain_seconds / 2)
+
 
 class Daemon:
     """The circle, kept turning. `start` once, then `run` until `stop` is asked for."""
@@ -113,7 +121,7 @@ class Daemon:
 
         self._supervisor.say("STOPPING=1")
         scheduler.pause()
-        clean = await self.engine.drain(settings.daemon.drain_seconds)
+        clean = await self.engine.drain(time_to_end(settings.daemon.drain_seconds))
         scheduler.shutdown(wait=False)
         watch.cancel()
         self._ready = False

@@ -35,7 +35,7 @@ listen = "127.0.0.1:0"
 # Real seconds, while the ledger's own pass by the thousand.
 [daemon]
 tick_seconds = 0.2
-drain_seconds = 15
+drain_seconds = 30
 
 # Room for a restart within a rehearsal.
 [send]
@@ -189,8 +189,12 @@ class House:
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """Start the daemon with `options` of its own and wait until it says that it is ready."""
         daemon = self.launch(options=options)
-        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+        self.wait_until_ready()
         return daemon
+
+    def wait_until_ready(self) -> None:
+        """Return once the daemon says that it is ready."""
+        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
 
     def launch(self, *before: str, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start the daemon, by way of the command `before` that executes it, and wait for nothing."""

@@ -131,7 +131,9 @@ class DaemonSettings(Section):
     """The process itself; real seconds."""
 
     tick_seconds: Seconds = Field(default=5, description="how often it asks the ledger what is due")
-    drain_seconds: Seconds = Field(default=30, description="how long SIGTERM lets what runs come to its end")
+    drain_seconds: Seconds = Field(
+        default=30, description="SIGTERM ends it within this: what runs comes to its end, then it closes"
+    )
     concurrency: Count = Field(default=20, description="how many mailboxes are worked on at once")
 
 
