@@ -1,4 +1,4 @@
-"""`mailbox check --send`, as its users have it: one message to oneself, found, counted, and never evidence."""
+"""`mailbox check --send` and `test`, as their users have them: a message is found, counted, and never evidence."""
 
 import json
 import signal
@@ -41,7 +41,12 @@ def town(open_town: OpenTown, place: Any) -> Town:
     world = place / "world.toml"
     receivers = "".join(RECEIVER.format(name=name, spam=spam) for name, spam in (("a", 1e-12), ("b", 0.999999)))
     world.write_text(f'name = "known"\nabout = "all known"\n{receivers}', encoding="utf-8")
-    faults = ("refuse:eva@gmail.test", "defer:finn@gmail.test", "silent-after-dot:greta@gmail.test:2")
+    faults = (
+        "refuse:eva@gmail.test",
+        "defer:finn@gmail.test",
+        "silent-after-dot:greta@gmail.test",
+        "silent-after-dot:clara2@gmail.test",
+    )
     options = [word for fault in faults for word in ("--fault", fault)]
     start = datetime.now(UTC).isoformat()
     return open_town("--start", start, "--speed", "50000", "--accounts", "12", "--world", str(world), *options)
@@ -153,22 +158,19 @@ def test_a_paused_mailbox_sends_nothing(house: House, town: Town) -> None:
 def test_a_verb_that_is_ended_after_the_dot_leaves_a_doubt_and_is_never_sent_again(
     house: House, town: Town, how: signal.Signals
 ) -> None:
-    greta = "greta@gmail.test"
-    if how is signal.SIGINT:
-        enrolled(house, town, greta)
-    before = len(taken(town, greta))
+    greta = enrolled(house, town, "greta@gmail.test" if how is signal.SIGINT else "clara2@gmail.test")
     command = [str(WARMUP), "mailbox", "check", greta, "--send"]
     with subprocess.Popen(command, env=house.surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as verb:
-        until(lambda: len(taken(town, greta)) > before, seconds=60, what="the server took it")
+        until(lambda: bool(taken(town, greta)), seconds=60, what="the server took it")
         verb.send_signal(how)
         verb.wait(timeout=60)
-    state = sent_by(house, greta)[-1]["outcome"]
+    state = sent_by(house, greta)[0]["outcome"]
     assert state == ("uncertain" if how is signal.SIGINT else "in_flight")
     house.start()
     # A daemon that starts takes it for uncertain too, and sends nothing twice.
     assert house.stop() == 0
-    assert sent_by(house, greta)[-1]["outcome"] == "uncertain"
-    assert len(set(taken(town, greta))) == len(taken(town, greta)) == before + 1
+    assert sent_by(house, greta)[0]["outcome"] == "uncertain"
+    assert len([message for message in taken(town, greta) if message == sent_by(house, greta)[0]["message_id"]]) == 1
 
 
 def test_it_works_beside_a_running_daemon_which_answers_nothing(house: House, town: Town) -> None:
@@ -177,5 +179,30 @@ def test_it_works_beside_a_running_daemon_which_answers_nothing(house: House, to
     code, test = checked(house, ada2)
     assert (code, test["placement"]) == (0, "inbox")
     assert house.stop() == 0
-    assert taken(town, ada2) == [test["message_id"]]
-    assert [row["kind"] for row in sent_by(house, ada2)] == ["test"]
+    assert taken(town, ada2).count(test["message_id"]) == 1
+    # What the daemon planned beside it is new; nothing answers the test, or goes as another.
+    assert Counter(row["kind"] for row in sent_by(house, ada2) if row["kind"] != "new") == {"test": 1}
+
+
+def test_one_seed_of_each_provider_tells_where_mail_lands(house: House, town: Town) -> None:
+    ben2 = "ben2@gmail.test"
+    house.enrol(account(town, ben2), "--provider", "custom", "--daily-limit", "4", "--role", "sender")
+    for seed, role in (("hugo@corp.test", "seed"), ("eva@corp.test", "control"), ("eva@outlook.test", "seed")):
+        house.enrol(account(town, seed), "--provider", "custom", "--role", role, "--tag", "probe")
+    nobody = house.ended("test", ben2, "--to", "nobody")
+    assert (nobody.returncode, len(taken(town, ben2))) == (65, 0)
+
+    done = house.ended("test", ben2, "--to", "probe", "--json")
+    assert done.returncode == 1
+    document = json.loads(done.stdout)
+    Draft202012Validator(json.loads(house("schema", "test"))).validate(document)
+    told = [(one["provider"], one["recipient"], one["placement"]) for one in document["tests"]]
+    assert told == [("corp.test", "eva@corp.test", "inbox"), ("outlook.test", "eva@outlook.test", "spam")]
+    assert sorted(taken(town, ben2)) == sorted(one["message_id"] for one in document["tests"])
+
+    # One more may go, and the second is told that the limit is used up.
+    again = house.ended("test", ben2, "--to", "probe")
+    assert again.returncode == 1
+    assert "eva@outlook.test gets none" in again.stderr
+    assert len(taken(town, ben2)) == 3
+    assert house.ended("test", ben2).returncode == 75

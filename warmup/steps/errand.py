@@ -22,7 +22,7 @@ from warmup.mail import identity
 from warmup.mail.answer import Accepted, Answer, Uncertain
 from warmup.mail.folder import Folder, Special, role_by_name
 from warmup.policy.fate import Kind, Placement
-from warmup.policy.mailbox import Mailbox, SlotId
+from warmup.policy.mailbox import Mailbox, Role, SlotId
 from warmup.policy.quota import Lapse, Wait
 from warmup.policy.window import date_of
 from warmup.steps.aftermath import follow
@@ -31,6 +31,7 @@ from warmup.steps.letter import letter
 from warmup.steps.observe import look, watched
 from warmup.steps.own import read_own_traffic
 from warmup.steps.send import record, rules, submit
+from warmup.steps.view import seeds_of
 from warmup.wire.errors import WireError
 from warmup.wire.imap import ImapSession
 
@@ -71,6 +72,22 @@ class Looked:
     landed: Landing | None
     seconds: float
     trouble: str = ""
+
+
+async def seeds_to_ask(mailbox: Mailbox, circle: Circle, *, tag: str | None = None) -> tuple[Mailbox, ...]:
+    """One seed of each receiving provider the mailbox may write to, by provider; `tag`: of those that have it.
+
+    A control is chosen where there is one: nothing taught its provider to like us.
+    """
+    suppressed = await circle.ledger.standings.suppressed()
+    fleet = await circle.ledger.mailboxes.list()
+    rng = circle.clock.rng(mailbox.id, "seeds_to_ask", circle.clock.token(16).hex())
+    found: dict[str, Mailbox] = {}
+    for seed in sorted(seeds_of(mailbox, fleet), key=lambda seed: (seed.role is not Role.CONTROL, rng.random())):
+        wanted = seed.may_receive and (tag is None or tag in seed.tags) and seed.address.lower() not in suppressed
+        if wanted:
+            found.setdefault(seed.receiver, seed)
+    return tuple(found[provider] for provider in sorted(found))
 
 
 async def send_test(mailbox: Mailbox, recipient: Mailbox, circle: Circle) -> Sent | Wait | Lapse:
