@@ -142,6 +142,8 @@ class Daemon:
             log.error("ledger failed, nothing is sent until it can be written", error=trouble)
         if trouble is None and self._trouble is not None:
             log.warning("ledger can be written again")
+            # It holds for done what was submitted meanwhile.
+            self.agenda.forget()
         self._trouble = trouble
         return trouble is not None
 
