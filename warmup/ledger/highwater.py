@@ -46,8 +46,7 @@ class HighWater:
             return
         try:
             if self._handle is None:
-                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                _sync_folder(self.path.parent)
+                self._handle = self._open()
             line = _line(mark).encode("ascii")
             if os.pwrite(self._handle, line, 0) < len(line):
                 # A disk that is full takes the beginning and says nothing.
@@ -57,6 +56,16 @@ class HighWater:
         except OSError as failure:
             raise LedgerFailed(f"cannot write {self.path}: {failure.strerror}; nothing is sent without it") from failure
         self._last = mark
+
+    def _open(self) -> int:
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _sync_folder(self.path.parent)
+        except OSError:
+            # Its name may not outlive a power cut: the next mark tries again.
+            os.close(handle)
+            raise
+        return handle
 
     def close(self) -> None:
         """Let the file go."""
