@@ -1,19 +1,18 @@
 """Start, tick, drain, stop.
 
 The daemon decides nothing about mail. It takes the ledger's lock, brings the ledger to a known state (schema, recovery,
-restored or not), opens the doors, and from then on asks the agenda what is due and hands it to the engine. APScheduler
-is the clock's hand and nothing more: one interval job for the tick, one for the watchdog. `stop` ends ticking first,
-then drains what runs, and only then shuts the scheduler down, since `shutdown` would cancel running coroutines.
+restored or not), opens the doors, and from then on asks the agenda what is due and hands it to the engine. It ticks by
+the event loop's own clock, which nobody sets: a hand that goes by the wall clock stands still for as long as that was
+set back. `stop` ends ticking first, and then drains what runs.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 
 import structlog
-from apscheduler.executors.asyncio import AsyncIOExecutor
-from apscheduler.jobstores.memory import MemoryJobStore
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from warmup.config import Settings, providers_of
 from warmup.engine.local import LocalEngine
@@ -21,11 +20,15 @@ from warmup.engine.perform import perform
 from warmup.engine.work import Work
 from warmup.ledger.errors import LedgerError, LedgerFailed
 from warmup.policy.attention import deadline, first_look
+from warmup.policy.elapsed import Leap
 from warmup.steps.agenda import Agenda
 from warmup.steps.circle import Circle
 from warmup.wire.systemd import Supervisor
 
 log = structlog.get_logger("daemon")
+
+_STANDS_STILL = timedelta(minutes=1)
+"""Ledger time that waits longer than this for the wall clock is worth a line."""
 
 # What is in use for as long as the process lives.
 _FIXED = ("ledger", "vault", "http", "daemon", "engine", "network", "rehearsal", "content", "log")
@@ -40,6 +43,8 @@ class Daemon:
         self._supervisor = supervisor
         self._ready = False
         self._trouble: str | None = None
+        self._leap: Leap | None = None
+        self._stands_still = False
         self._asked_to_stop = asyncio.Event()
         self._engine: LocalEngine | None = None
 
@@ -52,6 +57,8 @@ class Daemon:
     async def start(self) -> None:
         """Bring the ledger to a known state: nothing in flight, a restored ledger noticed. Then work may begin."""
         circle, observe = self.circle, self.circle.settings.observe
+        circle.clock.resume(await circle.ledger.timekeeping.read())
+        await self._keep_time()
         now = circle.clock.now()
         restored = await circle.ledger.installation.check_restore(now=now)
         if restored:
@@ -75,6 +82,7 @@ class Daemon:
         self._tells_of(self.circle.ledger.installation.trouble)
         if self._tells_of(await self.circle.ledger.installation.still_in_trouble()):
             return 0
+        await self._keep_time()
         due = await self.agenda.due()
         taken = sum(self.engine.submit(Work(step, mailbox)) for step, mailbox in due)
         self.circle.process.ticked("due", self.circle.clock.wall())
@@ -82,25 +90,16 @@ class Daemon:
 
     async def run(self) -> None:
         """Tick every `daemon.tick_seconds` until `ask_to_stop`, then drain within `daemon.drain_seconds`."""
-        settings = self.circle.settings
-        scheduler = AsyncIOScheduler(
-            jobstores={"default": MemoryJobStore()},
-            executors={"default": AsyncIOExecutor()},
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-            timezone=UTC,
-        )
-        scheduler.add_job(self._guarded_tick, "interval", seconds=settings.daemon.tick_seconds, id="tick")
-        if self._supervisor.watchdog_seconds:
-            scheduler.add_job(self._pat, "interval", seconds=self._supervisor.watchdog_seconds / 3, id="watchdog")
-        scheduler.start()
+        settings, watchdog_seconds = self.circle.settings, self._supervisor.watchdog_seconds
         self._supervisor.say("READY=1")
-        await self._guarded_tick()
-        await self._asked_to_stop.wait()
+        async with asyncio.TaskGroup() as hands:
+            hands.create_task(self._each(settings.daemon.tick_seconds, self._guarded_tick))
+            if watchdog_seconds:
+                hands.create_task(self._each(watchdog_seconds / 3, self._pat))
+            await self._asked_to_stop.wait()
 
-        self._supervisor.say("STOPPING=1")
-        scheduler.pause()
-        clean = await self.engine.drain(settings.daemon.drain_seconds)
-        scheduler.shutdown(wait=False)
+            self._supervisor.say("STOPPING=1")
+            clean = await self.engine.drain(settings.daemon.drain_seconds)
         self._ready = False
         log.info("stopped", clean=clean)
 
@@ -128,6 +127,28 @@ class Daemon:
         except LedgerError as trouble:
             return str(trouble)
 
+    async def _each(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+        """`act` now and `seconds` after it ended, again and again, until it is time to stop."""
+        while not self._asked_to_stop.is_set():
+            await act()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked_to_stop.wait(), seconds)
+
+    async def _keep_time(self) -> None:
+        """Look at the clock, keep how it ran, and say once that it was set."""
+        clock = self.circle.clock
+        clock.now()
+        told = clock.leaps.known
+        if await self.circle.ledger.timekeeping.keep(clock.course) and told and told[-1] != self._leap:
+            self._leap = told[-1]
+            log.warning(
+                "clock went ahead", seconds=round(self._leap.by.total_seconds(), 3), at=self._leap.at.isoformat()
+            )
+        stands_still = clock.behind > _STANDS_STILL
+        if stands_still and not self._stands_still:
+            log.warning("clock was set back, time stands still until then", until=clock.now().isoformat())
+        self._stands_still = stands_still
+
     async def _guarded_tick(self) -> None:
         try:
             await self.tick()
@@ -147,5 +168,5 @@ class Daemon:
         self._trouble = trouble
         return trouble is not None
 
-    def _pat(self) -> None:
+    async def _pat(self) -> None:
         self._supervisor.say("WATCHDOG=1")

@@ -15,6 +15,7 @@ WHO = MailboxId(1)
 ASKED: dict[str, Any] = {
     "account_id": 1, "mailbox": 1, "slot": 1, "address": "ann@send.test", "domain": "send.test",
     "provider": "one.test", "date": NOW.date(), "now": NOW, "hour_ago": NOW, "since": NOW, "own_since": NOW,
+ "hour_elapsed": NOW, "since": NOW, "own_since": NOW,
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from warmup.ledger.room import prove_room
 from warmup.ledger.slots import lapse_everything
 from warmup.ledger.store import Store
 from warmup.ledger.tables import attempts, installation, looks, mailboxes, outcomes, sightings, slots, standings
+from warmup.policy.elapsed import NO_LEAPS, Leaps
 from warmup.policy.mailbox import MailboxId, Role
 
 RESTORE_HOLD = timedelta(hours=24)
@@ -148,14 +149,16 @@ def read_installation(connection: Connection) -> Installation:
     return _value(row)
 
 
-def hold_of_restore(connection: Connection, *, now: datetime) -> Hold | None:
+def hold_of_restore(connection: Connection, *, now: datetime, leaps: Leaps = NO_LEAPS) -> Hold | None:
     """See `InstallationWriter.hold`; the claim asks it inside its own transaction."""
     row = connection.execute(select(installation.c.restored_at, installation.c.held_until)).one_or_none()
     if row is None or row.restored_at is None:
         return None
     unread = len(_unread_since(connection, row.restored_at))
-    if now < row.held_until:
-        return Hold(until=row.held_until, unread=unread)
+    # What was sent after the backup leaves the servers' 24 hours by elapsed time.
+    until = leaps.after(row.restored_at, row.held_until - row.restored_at)
+    if now < until:
+        return Hold(until=until, unread=unread)
     if unread:
         return Hold(until=now + _ASK_AGAIN, unread=unread)
     _set(connection, restored_at=None, held_until=None)

@@ -25,6 +25,7 @@ from warmup.ledger.slots import SlotWriter
 from warmup.ledger.standings import StandingWriter
 from warmup.ledger.status import StatusReader
 from warmup.ledger.store import Store, path_of
+from warmup.ledger.timekeeping import Timekeeping
 from warmup.ledger.trials import TrialReader
 
 
@@ -36,6 +37,7 @@ class Ledger:
         self.store = Store(path, durable=durable)
         self._high_water = HighWater(path, durable=durable)
         self.installation = InstallationWriter(self.store, self._high_water)
+        self.timekeeping = Timekeeping(self.store)
         self.mailboxes = MailboxWriter(self.store)
         self.slots = SlotWriter(self.store)
         self.attempts = AttemptWriter(self.store, self._high_water)
