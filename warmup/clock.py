@@ -4,7 +4,9 @@ Everything about the *world* (windows, delays between looks, the 24 hours, grace
 about *servers and machines* (time-outs, ticks, drain) is in real time, `elapsed()` and `wall()`. The two differ only
 under a rehearsal clock. `now()` never runs backwards: a wall clock that steps back waits for itself, and `raise_to`
 lifts the floor to the latest instant the ledger recorded. Where it runs ahead of the boot clock, because the wall clock
-was set forward, that is a leap (policy/elapsed): `course` remembers them, also over a restart within one boot.
+was set forward, that is a *leap*: instants pass in which no time elapsed. A server's 24 hours know nothing of it, so a
+rolling window is aged by elapsed time, and a leap ages nothing. A step back is no leap: less ledger time passes than
+really did, which ages too little and never too much. `course` remembers it all, also over a restart within one boot.
 """
 
 import asyncio
@@ -12,15 +14,62 @@ import hashlib
 import random
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
-from warmup.policy.elapsed import NO_LEAPS, Leap, Leaps
-
 _UNNOTICED_SECONDS: Final = 0.05
 """Real seconds: what ledger time gains on the boot clock is a leap once it is more than this, and is never lost."""
+
+_LONGEST: Final = timedelta(days=4)
+"""No span whose beginning anybody asks for is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leap:
+    """Ledger time came to `at` from `by` earlier, and no time elapsed."""
+
+    at: datetime
+    by: timedelta
+
+    def __post_init__(self) -> None:
+        if self.by <= timedelta():
+            raise ValueError(f"a leap goes forward, got {self.by}")
+
+
+@dataclass(frozen=True, slots=True)
+class Leaps:
+    """The leaps of the last days, oldest first."""
+
+    known: tuple[Leap, ...] = ()
+
+    def ago(self, now: datetime, span: timedelta) -> datetime:
+        """The latest instant at which the `span` before `now` had not begun yet, or just began."""
+        start = now - span
+        for leap in reversed(self.known):
+            if start < leap.at <= now:
+                start -= leap.by
+        return start
+
+    def after(self, at: datetime, span: timedelta) -> datetime:
+        """The instant at which `span` has elapsed since `at`, as far as the leaps are known."""
+        end = at + span
+        for leap in self.known:
+            if leap.at > at and leap.at - leap.by < end:
+                end += leap.by
+        return end
+
+    def and_then(self, leaps: Iterable[Leap]) -> "Leaps":
+        """These and later ones, without those too old to matter."""
+        known = (*self.known, *leaps)
+        if not known:
+            return self
+        return Leaps(tuple(leap for leap in known if leap.at > known[-1].at - _LONGEST))
+
+
+NO_LEAPS: Final = Leaps()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

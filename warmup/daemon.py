@@ -14,13 +14,13 @@ from datetime import timedelta
 
 import structlog
 
+from warmup.clock import Leap
 from warmup.config import Settings, providers_of
 from warmup.engine.local import LocalEngine
 from warmup.engine.perform import perform
 from warmup.engine.work import Work
 from warmup.ledger.errors import LedgerError, LedgerFailed
 from warmup.policy.attention import deadline, first_look
-from warmup.policy.elapsed import Leap
 from warmup.steps.agenda import Agenda
 from warmup.steps.circle import Circle
 from warmup.wire.systemd import Supervisor

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from warmup.clock import Course, HoldingClock, WallClock, seeded
-from warmup.policy.elapsed import NO_LEAPS, Leap, Leaps
+from warmup.clock import NO_LEAPS, Course, HoldingClock, Leap, Leaps, WallClock, seeded
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

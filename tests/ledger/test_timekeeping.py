@@ -6,11 +6,10 @@ from datetime import timedelta
 import pytest
 
 from tests.ledger.conftest import HOUR, MARGIN, NOW, RULES, World
-from warmup.clock import Course
+from warmup.clock import NO_LEAPS, Course, Leap, Leaps
 from warmup.ledger import Ledger
 from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.timekeeping import Timekeeping
-from warmup.policy.elapsed import NO_LEAPS, Leap, Leaps
 from warmup.policy.quota import DAY, Hindrance, Wait
 
 COURSE = Course(boot="this", speed=1.0, lead=1000.5, leaps=Leaps((Leap(NOW, 6 * HOUR),)))

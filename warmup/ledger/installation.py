@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, exists, func, insert, select, update
 
+from warmup.clock import NO_LEAPS, Leaps
 from warmup.ledger.errors import LedgerDamaged, LedgerFailed
 from warmup.ledger.highwater import HighWater, Mark
 from warmup.ledger.room import prove_room
 from warmup.ledger.slots import lapse_everything
 from warmup.ledger.store import Store
 from warmup.ledger.tables import attempts, installation, looks, mailboxes, outcomes, sightings, slots, standings
-from warmup.policy.elapsed import NO_LEAPS, Leaps
 from warmup.policy.mailbox import MailboxId, Role
 
 RESTORE_HOLD = timedelta(hours=24)

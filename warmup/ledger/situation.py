@@ -1,7 +1,7 @@
 """What a claim must know, read inside the claim's own transaction, for `policy.quota` to judge.
 
 The walls are counted the way a server may count them: from the claim until 24 hours and a margin after the outcome,
-hours that have elapsed, whatever the wall clock was set to meanwhile (policy/elapsed).
+hours that have elapsed, whatever the wall clock was set to meanwhile (clock).
 Every count is one range of an index. The statements are built once: building them costs more than running them.
 """
 
@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
 )
 
+from warmup.clock import NO_LEAPS, Leaps
 from warmup.ledger.columns import UtcDateTime
 from warmup.ledger.enrolled import state_of
 from warmup.ledger.installation import hold_of_restore
@@ -49,7 +50,6 @@ from warmup.ledger.tables import (
     suppressions,
 )
 from warmup.policy.brake import kept
-from warmup.policy.elapsed import NO_LEAPS, Leaps
 from warmup.policy.fate import Outcome
 from warmup.policy.mailbox import Mailbox, SlotId
 from warmup.policy.quota import DAY, OWN_FRESH, LaneDay, LastAttempt, Pace, Situation, Wall, reserve

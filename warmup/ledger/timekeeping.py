@@ -9,10 +9,9 @@ import os
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from warmup.clock import Course
+from warmup.clock import Course, Leap, Leaps
 from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.store import Store
-from warmup.policy.elapsed import Leap, Leaps
 
 _UNSAID_SECONDS: Final = 60.0
 """How much of a lead may be lost, in ledger seconds, before it is written down: less than the walls' margin."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmup.policy.elapsed import NO_LEAPS, Leap, Leaps
+from warmup.clock import NO_LEAPS, Leap, Leaps
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
