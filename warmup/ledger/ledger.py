@@ -28,6 +28,7 @@ from warmup.ledger.slots import SlotWriter
 from warmup.ledger.standings import StandingWriter
 from warmup.ledger.status import StatusReader
 from warmup.ledger.store import Guard, Store
+from warmup.ledger.timekeeping import Timekeeping
 from warmup.ledger.trials import TrialReader
 
 
@@ -39,6 +40,7 @@ class Ledger:
         self.store = Store(database, durable=durable, guard=guard)
         self._high_water = HighWater(database.mark, durable=durable)
         self.installation = InstallationWriter(self.store, self._high_water)
+        self.timekeeping = Timekeeping(self.store)
         self.mailboxes = MailboxWriter(self.store)
         self.slots = SlotWriter(self.store)
         self.attempts = AttemptWriter(self.store, self._high_water)
