@@ -5,8 +5,11 @@ ramps"). How fast one of them lets a sender grow nobody says; it shows when spam
 allowed is cut where it was braked while it grew, as congestion control cuts its window, and heals with every sound day.
 A brake at a level volume says nothing about growth (it is a mood, or the content) and cuts nothing; nor does one that
 goes on for a week at a trickle: then it was not the volume after all, and the growth learned before is restored.
+
+That is learned from brakes; `cautious` is the other half, learned from every message. The lesser of the two holds.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +23,7 @@ GROWTH: Final = 0.4
 LEAST: Final = 0.02
 """And the least that is learned: at 2 % a day a volume doubles in five weeks."""
 
-CUT: Final = 0.25
+CUT: Final = 0.5
 """What a brake leaves of the growth that led to it."""
 
 HEALING: Final = 1.03
@@ -42,6 +45,11 @@ class Headroom:
 
     used_to: float
     growth: float = GROWTH
+
+
+def cautious(caution: float) -> float:
+    """The growth that `caution` (policy/evidence) leaves of the most there is, as a share a day."""
+    return max(LEAST, GROWTH * math.exp(-caution))
 
 
 def headroom(records: Sequence[LaneDay], *, today: date) -> Headroom:
