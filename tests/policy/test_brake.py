@@ -218,8 +218,8 @@ def test_a_halted_lane_asks_ever_more_rarely_and_never_less_than_every_four_days
 
 
 def test_appetite_goes_with_the_inbox_share() -> None:
-    assert [appetite(ratio) for ratio in (None, 1.0, 0.95, 0.88, 0.2)] == [1, 1, 1, 0, 0]
-    assert appetite(0.915) == pytest.approx(0.5)
+    assert [appetite(ratio) for ratio in (None, 1.0, 0.92, 0.82, 0.2)] == [1, 1, 1, 0, 0]
+    assert appetite(0.87) == pytest.approx(0.5)
 
 
 def test_what_a_standing_keeps_falls_with_its_gravity() -> None:

@@ -12,7 +12,7 @@ A lane braked in mid-day sends no more that day (policy/quota).
 
 `growth` is learned lane by lane: 40 % a day at first, the less of it the greater the lane's caution (policy/evidence),
 and no more than half of what the lane grew when it was braked growing, healing by 3 % of itself with every sound day
-(policy/headroom). `appetite` is 1 while at most 5 % of what was seen lately went astray, and falls to 0 at 12 %; it is
+(policy/headroom). `appetite` is 1 while at most 8 % of what was seen lately went astray, and falls to 0 at 18 %; it is
 read from the slow memory (policy/evidence), while the brake itself acts by the fast one and by the last few findings: a
 fresh turn shows there before it shows in any average. So three loops: one that brakes by multiplication within the day,
 one that holds within days, and one that learns over weeks at which growth spam stays near 3 %, since receivers judge
@@ -61,13 +61,13 @@ DOUBT_AGAIN: Final = 0.16
 """A sound lane is doubted at more harm than one that is yet to become sound: one stray message is not a change."""
 
 SLOW_HARM: Final = 0.19
-HALT_HARM: Final = 0.50
+HALT_HARM: Final = 0.34
 _FEWEST_HARM: Final = 3.0
 _FRESH: Final = 4
 """A fresh turn: of the last four messages three went wrong, or of the last eight four; halted at four, or six."""
 
-FULL_APPETITE: Final = 0.95
-NO_APPETITE: Final = 0.88
+FULL_APPETITE: Final = 0.94
+NO_APPETITE: Final = 0.86
 STEP: Final = 2.0
 """What it may grow at least: the steepest of the mailbox-level ramps (FACTS.md)."""
 
