@@ -117,10 +117,10 @@ class House:
     environ: Mapping[str, str] = field(default_factory=dict)
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
-    def install(self, *, ca_file: str = "") -> None:
-        """Write a configuration and let `init` make the rest."""
+    def install(self, *, ca_file: str = "", more: str = "") -> None:
+        """Write a configuration, with `more` at its end, and let `init` make the rest."""
         self.folder.mkdir(parents=True)
-        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file)
+        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file) + more
         (self.folder / "config.toml").write_text(config, encoding="utf-8")
         self("init", str(self.folder))
 
@@ -135,7 +135,7 @@ class House:
         secret.unlink()
 
     def enrol_all(self, accounts: Sequence[Row], **columns: object) -> None:
-        """Enrol many accounts of the mail world at once, by a file that is gone afterwards."""
+        """Enrol many accounts of the mail world at once, each with these columns, by a file that is gone afterwards."""
         fleet = self.folder / "fleet.csv"
         fleet.touch(mode=0o600)
         with fleet.open("w", encoding="utf-8", newline="") as file:
