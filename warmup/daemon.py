@@ -23,7 +23,9 @@ from warmup.engine.work import Work
 from warmup.ledger.errors import LedgerError
 from warmup.metrics import LAG_SECONDS
 from warmup.policy.attention import deadline, first_look
+from warmup.policy.rulebook import rules
 from warmup.steps.agenda import Agenda
+from warmup.steps.aside import aside
 from warmup.steps.circle import Circle
 from warmup.wire.systemd import Supervisor
 
@@ -66,6 +68,8 @@ class Daemon:
         )
         if recovered:
             log.warning("recovered", uncertain=len(recovered))
+        # Five hundred patterns are made ready once: not while mail is on its way.
+        await aside(rules)
         concurrency = circle.settings.daemon.concurrency
         self._engine = LocalEngine(lambda work: perform(work, self.circle), concurrency=concurrency)
         self._ready = True

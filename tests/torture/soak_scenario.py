@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from signal import SIGUSR1, SIGUSR2
-from statistics import median
+from statistics import median, quantiles
 
 from tests.scenarios.house import House, Row, Town
 from tests.torture.gauges import Gauges, Lags
@@ -31,7 +31,7 @@ MOST_RSS = 150.0
 """MiB."""
 FLAT = 0.10
 MOST_LAG = 0.1
-"""Seconds that the loop may be late in 99 of 100 samples."""
+"""Seconds that the loop may be late in 99 of 100 samples, besides what a bystander is late on the same machine."""
 LIMIT, TARGET = 8, 5
 """Messages a mailbox may send in any 24 hours, and means to: near enough to the wall to lean on it."""
 
@@ -96,11 +96,17 @@ class Course:
     days: list[Day]
     settled: int
     peak: float = 0.0
+    bystander: list[float] = field(default_factory=list)
 
     @property
     def alone(self) -> list[Day]:
         """The days on which nothing but the daemon itself can change what it costs."""
         return self.days[self.settled :]
+
+    @property
+    def noise(self) -> float:
+        """How late a process that does nothing was on this machine meanwhile, in 99 of 100 times: seconds."""
+        return quantiles(self.bystander, n=100)[-1]
 
     def lags(self) -> Lags:
         """Those of all days."""
@@ -178,7 +184,9 @@ def play(plan: Plan, town: Town, house: House) -> Course:
             asked = int(on)
             day.lags.add(gauges.lags())
             say(plan, course, asked)
+        asleep = time.monotonic()
         time.sleep(NAP)
+        course.bystander.append(time.monotonic() - asleep - NAP)
     course.days[-1].lags.add(gauges.lags())
     course.peak = gauges.peak()
     return course
@@ -213,6 +221,7 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
     descriptors = [median(day.descriptors) for day in course.alone]
     most = max(course.peak, *(max(day.rss) for day in course.days if day.rss))
     lags = course.lags()
+    lag = lags.quantile(0.99)
     broken = [
         *(f"taken twice: {key}" for key in doubles),
         *(f"unknown to the ledger: {key}" for key in lost),
@@ -223,7 +232,7 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
                 *([] if most <= MOST_RSS else [f"RSS of {most:.0f} MiB"]),
                 *not_flat("RSS", rss),
                 *not_flat("descriptors", descriptors),
-                *([] if lags.quantile(0.99) <= MOST_LAG else [f"p99 of the loop's lag is {lags.quantile(0.99):g} s"]),
+                *([] if lag <= MOST_LAG + course.noise else [f"p99 of the loop's lag is {lag:g} s"]),
                 *(f"log: {line}" for line in complaints(house.log)),
                 *overdue(house.ledger, plan),
             ]
@@ -233,7 +242,7 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
         f"{plan.mailboxes} mailboxes × {plan.days} days at {plan.speed:g}:1, {len(journal)} messages, "
         f"RSS {min(rss):.0f} to {max(rss):.0f} (peak {most:.0f}) MiB, "
         f"descriptors {min(descriptors):.0f} to {max(descriptors):.0f}, "
-        f"loop lag p99 ≤ {lags.quantile(0.99) * 1000:g} ms of {lags.samples}, ledger {course.days[-1].ledger:.1f} MiB"
+        f"loop lag p99 ≤ {lag * 1000:g} ms of {lags.samples} (a bystander's {course.noise * 1000:.0f} ms), ledger {course.days[-1].ledger:.1f} MiB"
     )
     return Outcome(
         scenario="soak",
