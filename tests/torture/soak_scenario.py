@@ -242,7 +242,8 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
         f"{plan.mailboxes} mailboxes × {plan.days} days at {plan.speed:g}:1, {len(journal)} messages, "
         f"RSS {min(rss):.0f} to {max(rss):.0f} (peak {most:.0f}) MiB, "
         f"descriptors {min(descriptors):.0f} to {max(descriptors):.0f}, "
-        f"loop lag p99 ≤ {lag * 1000:g} ms of {lags.samples} (a bystander's {course.noise * 1000:.0f} ms), ledger {course.days[-1].ledger:.1f} MiB"
+        f"loop lag p99 ≤ {lag * 1000:g} ms of {lags.samples} (a bystander's {course.noise * 1000:.0f} ms), "
+        f"ledger {course.days[-1].ledger:.1f} MiB"
     )
     return Outcome(
         scenario="soak",
