@@ -20,7 +20,7 @@ from warmup.config import Settings, providers_of
 from warmup.engine.local import LocalEngine
 from warmup.engine.perform import perform
 from warmup.engine.work import Work
-from warmup.ledger.errors import LedgerError
+from warmup.ledger.errors import LedgerError, LedgerFailed
 from warmup.metrics import LAG_SECONDS
 from warmup.policy.attention import deadline, first_look
 from warmup.policy.rulebook import rules
@@ -43,6 +43,7 @@ class Daemon:
         self.agenda = Agenda(circle)
         self._supervisor = supervisor
         self._ready = False
+        self._trouble: str | None = None
         self._asked_to_stop = asyncio.Event()
         self._engine: LocalEngine | None = None
 
@@ -76,7 +77,10 @@ class Daemon:
         log.info("ready", concurrency=concurrency, speed=circle.clock.speed)
 
     async def tick(self) -> int:
-        """Submit what is due now; gives how many units were taken."""
+        """Submit what is due now; gives how many units were taken. None while the disk takes nothing."""
+        self._tells_of(self.circle.ledger.installation.trouble)
+        if self._tells_of(await self.circle.ledger.installation.still_in_trouble()):
+            return 0
         due = await self.agenda.due()
         taken = sum(self.engine.submit(Work(step, mailbox)) for step, mailbox in due)
         self.circle.process.ticked("due", self.circle.clock.wall())
@@ -128,15 +132,26 @@ class Daemon:
             return "starting or stopping"
         try:
             await self.circle.ledger.installation.get()
+            return await self.circle.ledger.installation.still_in_trouble()
         except LedgerError as trouble:
             return str(trouble)
-        return None
 
     async def _guarded_tick(self) -> None:
         try:
             await self.tick()
+        except LedgerFailed as failure:
+            self._tells_of(str(failure))
         except Exception:  # the edge of a tick: logged, and the next tick asks again
             log.exception("tick failed")
+
+    def _tells_of(self, trouble: str | None) -> bool:
+        """Say once that the disk fails, and once that it does not any more; True while it does."""
+        if trouble is not None and self._trouble is None:
+            log.error("ledger failed, nothing is sent until it can be written", error=trouble)
+        if trouble is None and self._trouble is not None:
+            log.warning("ledger can be written again")
+        self._trouble = trouble
+        return trouble is not None
 
     async def _watch_the_loop(self) -> None:
         # The loop's own clock stands still while the machine sleeps, which is no fault of the loop.

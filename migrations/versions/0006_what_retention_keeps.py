@@ -8,13 +8,14 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+Identity = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _COUNTS = ("sent", "inbox", "promotions", "spam", "other", "missing", "own")
 
 
 def upgrade() -> None:
     op.create_table(
         "lane_totals",
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("date", sa.Date(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         *(sa.Column(name, sa.Integer(), nullable=False) for name in _COUNTS),

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.ledger.conftest import HOUR, MARGIN, MINUTE, NOW, World, new_day, new_mailbox
+from tests.ledger.conftest import HOUR, MARGIN, MINUTE, NOW, World, new_day
 from warmup.ledger import Ledger
 from warmup.ledger.attempts import NewHold
 from warmup.ledger.cursors import Cursor
@@ -212,8 +212,8 @@ def _judgement(reason: str) -> Judgement:
     )
 
 
-async def test_a_restores_hold_finds_the_looks_that_it_waits_for(world: World) -> None:
-    ledger = world.ledger
+async def test_a_restores_hold_finds_the_looks_that_it_waits_for(file_world: World) -> None:
+    world, ledger = file_world, file_world.ledger
     (slot,) = await world.plan(1)
     await world.send(slot)
     ledger.path.with_name("warmup.db.hw").unlink()
@@ -257,9 +257,8 @@ async def test_sums_go_too_in_the_end(world: World) -> None:
     assert (await world.ledger.status.totals()).messages["ann@send.test", "one.test", "accepted"] == 2
 
 
-async def test_the_file_uses_its_pages_again(ledger: Ledger) -> None:
-    world = await World.founded(ledger, daily_limit=50)
-    await ledger.mailboxes.add(new_mailbox("zoe@three.test"))
+async def test_the_file_uses_its_pages_again(file_world: World) -> None:
+    world, ledger = file_world, file_world.ledger
 
     async def grown(first: int, last: int) -> int:
         for number in range(first, last, 10):

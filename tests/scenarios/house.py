@@ -84,11 +84,17 @@ class Town:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "sandbox.log").open("ab") as log:
             # What its servers say of connections that were cut is nobody's news.
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "ready", (folder / "sandbox.log").read_text(errors="replace")
         told = json.loads((folder / "sandbox.json").read_text(encoding="utf-8"))
         return cls(folder=folder, process=process, accounts=tuple(told["accounts"]))
+
+    @property
+    def started(self) -> datetime:
+        """The instant at which its own time began, which was a real one too."""
+        told = json.loads((self.folder / "sandbox.json").read_text(encoding="utf-8"))
+        return datetime.fromisoformat(told["start"])
 
     @property
     def ca_file(self) -> str:
@@ -105,8 +111,9 @@ class Town:
         """End it."""
         self.process.terminate()
         self.process.wait(timeout=PATIENCE)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,18 +142,27 @@ class House:
         secret.unlink()
 
     def enrol_all(self, accounts: Sequence[Row], **columns: object) -> None:
-        """Enrol many accounts of the mail world at once, each with these columns, by a file that is gone afterwards."""
+        """Enrol many accounts of the mail world at once, by a file that is gone afterwards; `columns` are for all."""
+        rows = [
+            {
+                "address": account["address"],
+                "password": account["password"],
+                "smtp": f"{account['host']}:{account['smtp_port']}",
+                "smtp_security": "starttls",
+                "imap": f"{account['host']}:{account['imaps_port']}",
+                "imap_security": "tls",
+                "engage": "yes" if account["engage"] and not account["control"] else "no",
+                "role": "control" if account["control"] else "both",
+                **columns,
+            }
+            for account in accounts
+        ]
         fleet = self.folder / "fleet.csv"
         fleet.touch(mode=0o600)
         with fleet.open("w", encoding="utf-8", newline="") as file:
-            head = ("address", "password", "smtp", "smtp_security", "imap", "imap_security", "engage", "role", *columns)
-            write = csv.writer(file).writerow
-            write(head)
-            for account in accounts:
-                smtp, imap = (f"{account['host']}:{account[port]}" for port in ("smtp_port", "imaps_port"))
-                kind = ("no", "control") if account["control"] else ("yes" if account["engage"] else "no", "both")
-                where = (account["address"], account["password"], smtp, "starttls", imap, "tls", *kind)
-                write((*where, *columns.values()))
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
         self("mailbox", "import", str(fleet), "--concurrency", "8")
         fleet.unlink()
 
@@ -174,16 +190,21 @@ class House:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the daemon and wait until it says that it is ready."""
+        daemon = self.launch()
+        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+        return daemon
+
+    def launch(self, *before: str) -> subprocess.Popen[bytes]:
+        """Start the daemon, by way of the command `before` that executes it, and wait for nothing."""
         with self.log.open("ab") as log:
             daemon = subprocess.Popen(
-                [WARMUP, "run"],
+                [*before, WARMUP, "run"],
                 env={**self.surroundings, **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         self.daemons.append(daemon)
-        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
         return daemon
 
     def kill(self) -> None:

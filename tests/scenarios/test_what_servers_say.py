@@ -33,7 +33,7 @@ from warmup.steps.judge import judge
 from warmup.steps.observe import observe
 from warmup.steps.plan import plan_today
 from warmup.steps.send import send
-from warmup.vault import Vault, create_key_file
+from warmup.vault import KeyFile, Vault, create_key_file
 from warmup.world import Receiver, World
 
 # A Monday, an hour before the window opens.
@@ -74,7 +74,7 @@ class Stage:
 
     async def enrol(self, circle: Circle, address: str, role: Role, *, password: str | None = None) -> MailboxId:
         """Enrol one; its id."""
-        doors, vault = self.sandbox.doors(address), Vault.open(self.settings.vault.key_file, {})
+        doors, vault = self.sandbox.doors(address), Vault(KeyFile(path=self.settings.vault.key_file).read())
         domain = address.partition("@")[2]
         new = NewMailbox(
             address=address,
@@ -395,7 +395,7 @@ async def test_a_refused_login_is_tried_twice_and_not_again_after_a_restart(stag
     assert f"until `warmup mailbox check {ANNA}`" in mailbox.problem
     async with stage.circle() as circle:
         assert 'warmup_login_failures_total{mailbox="anna@one.test"' not in await stage.said(circle)
-        doors, vault = stage.sandbox.doors(ANNA), Vault.open(stage.settings.vault.key_file, {})
+        doors, vault = stage.sandbox.doors(ANNA), Vault(KeyFile(path=stage.settings.vault.key_file).read())
         sealed = vault.seal(doors.password, mailbox=ANNA, protocol="smtp", host=doors.host)
         right = Credential(protocol=Protocol.SMTP, host=doors.host, sealed=sealed)
         await circle.ledger.mailboxes.set_credentials(stage.ids[ANNA], [right])

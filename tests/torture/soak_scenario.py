@@ -45,6 +45,7 @@ STEPS_APART = 3
 """Days: rows past retention go daily, and a day of a message is its plan's."""
 
 MOST_SAID = 20
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 EACH = 4
 """Mailboxes of a domain."""
@@ -96,6 +97,7 @@ class Course:
     days: list[Day]
     settled: int
     peak: float = 0.0
+    ended: datetime = NEVER
     bystander: list[float] = field(default_factory=list)
 
     @property
@@ -189,6 +191,7 @@ def play(plan: Plan, town: Town, house: House) -> Course:
         course.bystander.append(time.monotonic() - asleep - NAP)
     course.days[-1].lags.add(gauges.lags())
     course.peak = gauges.peak()
+    course.ended = town.started + (datetime.now(UTC) - town.started) * plan.speed
     return course
 
 
@@ -216,7 +219,7 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
     stopped = house.stop()
     journal, messages = town.journal(), house.export("messages")
     doubles = [key for key, n in Counter(row["message_id"] for row in journal).items() if n > 1]
-    lost = unknown(journal, messages)
+    lost = unknown(journal, messages, course.ended)
     rss = [median(day.rss) for day in course.alone]
     descriptors = [median(day.descriptors) for day in course.alone]
     most = max(course.peak, *(max(day.rss) for day in course.days if day.rss))
@@ -231,7 +234,7 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
                 *([] if stopped == 0 else [f"the daemon ended with {stopped}"]),
                 *([] if most <= MOST_RSS else [f"RSS of {most:.0f} MiB"]),
                 *not_flat("RSS", rss),
-                *not_flat("descriptors", descriptors),
+                *grown("descriptors", descriptors),
                 *([] if lag <= MOST_LAG + course.noise else [f"p99 of the loop's lag is {lag:g} s"]),
                 *(f"log: {line}" for line in complaints(house.log)),
                 *overdue(house.ledger, plan),
@@ -256,11 +259,10 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
     )
 
 
-def unknown(journal: Sequence[Row], messages: Sequence[Row]) -> list[str]:
+def unknown(journal: Sequence[Row], messages: Sequence[Row], ended: datetime) -> list[str]:
     """What servers took and the ledger does not know, though it is not old enough to be forgotten."""
     known = {row["message_id"] for row in messages}
-    last = max((datetime.fromisoformat(row["at"]) for row in journal), default=datetime.max.replace(tzinfo=UTC))
-    young = (row for row in journal if datetime.fromisoformat(row["at"]) > last - NEVER_FORGOTTEN)
+    young = (row for row in journal if datetime.fromisoformat(row["at"]) > ended - NEVER_FORGOTTEN)
     return [row["message_id"] for row in young if not row["own"] and row["message_id"] not in known]
 
 
@@ -282,6 +284,13 @@ def not_flat(what: str, course: Sequence[float]) -> list[str]:
     middle = median(course or [0.0])
     astray = [value for value in course if abs(value - middle) > max(FLAT * middle, SLACK)]
     return [f"{what} not flat: {value:.0f} where the middle is {middle:.0f}" for value in astray]
+
+
+def grown(what: str, course: Sequence[float]) -> list[str]:
+    """What comes and goes is flat where its last days' heights are no higher than its first days'."""
+    third = max(1, len(course) // 3)
+    first, last = max(course[:third], default=0.0), max(course[-third:], default=0.0)
+    return [f"{what} grew from {first:.0f} to {last:.0f}"] * (last > first + max(FLAT * first, SLACK))
 
 
 def complaints(log: Path) -> list[str]:

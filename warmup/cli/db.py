@@ -4,11 +4,10 @@ import typer
 
 from warmup.cli.faults import Exit
 from warmup.cli.invocation import invocation
+from warmup.cli.opening import hold
 from warmup.cli.output import Json, print_json
 from warmup.clock import WallClock
 from warmup.ledger import schema
-from warmup.ledger.lock import DaemonLock
-from warmup.ledger.store import path_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Upgrade and check the ledger.")
 
@@ -26,9 +25,10 @@ def current(ctx: typer.Context, json: Json = False) -> None:
 @app.command()
 def upgrade(ctx: typer.Context) -> None:
     """Bring the ledger to this program's revision; a copy is laid beside it. Not while a daemon runs (75)."""
-    url = invocation(ctx).load().settings.ledger.url
+    settings = invocation(ctx).load().settings
+    url = settings.ledger.url
     before = schema.current(url)
-    with DaemonLock.acquire(path_of(url), now=WallClock().now()):
+    with hold(settings, now=WallClock().now()):
         copy = schema.upgrade(url)
     if before == schema.HEAD:
         typer.echo(f"the ledger has revision {schema.HEAD} already")

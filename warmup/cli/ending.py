@@ -23,7 +23,7 @@ from warmup.ledger.errors import (
     UnknownMailbox,
 )
 from warmup.mail.address import AddressError
-from warmup.vault import VaultError
+from warmup.vault import KeyBusy, VaultError
 from warmup.web.server import CannotListen
 from warmup.wire.errors import CredentialsRefused, HostRefused, WireError
 
@@ -52,6 +52,8 @@ def ending_of(error: Exception) -> Ending:
             return _ending([f"{error}; {error.hint}" if error.hint else str(error)], code_of_wire(error))
         case LedgerError():
             return _ending([str(error)], _code_of_ledger(error))
+        case KeyBusy():
+            return _ending([str(error)], Exit.TRY_LATER)
         case VaultError() | CannotListen():
             return _ending([str(error)], Exit.BAD_CONFIG)
         case AddressError():

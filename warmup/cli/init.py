@@ -10,10 +10,11 @@ import typer
 from warmup.cli.assembly import establish
 from warmup.cli.faults import Exit, Fault
 from warmup.cli.invocation import Invocation, invocation
+from warmup.cli.opening import ledger_of
 from warmup.cli.output import say
 from warmup.clock import WallClock
 from warmup.config import Loaded, example_toml
-from warmup.ledger import Ledger, schema
+from warmup.ledger import schema
 from warmup.vault import Vault, create_key_file, has_key
 
 app = typer.Typer(add_completion=False)
@@ -82,7 +83,7 @@ def _settle_ledger(loaded: Loaded, vault: Vault, made: list[Path]) -> None:
 
 
 async def _establish(loaded: Loaded, vault: Vault) -> None:
-    ledger = Ledger.open(loaded.settings.ledger.url)
+    ledger = ledger_of(loaded.settings)
     try:
         await establish(ledger, vault, WallClock())
     finally:

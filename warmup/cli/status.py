@@ -13,9 +13,10 @@ import typer
 from warmup.cli.faults import wrong_usage
 from warmup.cli.glance import Glance, glance
 from warmup.cli.invocation import Invocation, invocation
+from warmup.cli.opening import holder_of
 from warmup.cli.output import Json, instant, print_json, say
 from warmup.clock import pause
-from warmup.ledger.lock import Holder, holder
+from warmup.ledger.lock import Holder
 from warmup.ledger.retirements import Retirement
 from warmup.ledger.status import Overview
 from warmup.policy.authentication import Method, Share
@@ -83,8 +84,7 @@ async def _again_and_again(here: Invocation) -> None:
 
 async def _read(seen: Glance) -> tuple[tuple[Overview, ...], datetime, Holder | None]:
     now = seen.clock.now()
-    ledger_file = seen.settings.ledger_file
-    return await seen.ledger.status.fleet(now=now), now, holder(ledger_file) if ledger_file else None
+    return await seen.ledger.status.fleet(now=now), now, await asyncio.to_thread(holder_of, seen.settings)
 
 
 def _daemon(found: Holder | None) -> dict[str, Any] | None:

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.enrolled import mailbox_of
+from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.highwater import HighWater, Mark
 from warmup.ledger.situation import OF_ACCOUNT, OF_DOMAIN, Rules, read_situation
 from warmup.ledger.slots import Slot, lapse_slot, slot_of
@@ -52,6 +53,14 @@ class Claimed:
     slot: Slot
 
 
+class Unmarked(LedgerFailed):
+    """The attempt `claimed` is recorded, but not its high-water mark: it must not be handed over, and has to end."""
+
+    def __init__(self, claimed: Claimed, why: LedgerFailed) -> None:
+        super().__init__(str(why))
+        self.claimed = claimed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """How an attempt ended, as it is recorded. `reply` is None where no reply came; `text` says then what happened."""
@@ -83,13 +92,16 @@ class AttemptWriter:
         """Claim a slot for one attempt, durably, or say why not.
 
         On Lapse the slot has lapsed already; on Wait with an instant it is due again at that instant. A slot that
-        does not wait to go (it went, it lapsed, another claimed it) is a Wait without an instant. Raises LedgerError
-        where nothing could be made durable: then nothing may be sent.
+        does not wait to go (it went, it lapsed, another claimed it) is a Wait without an instant. Raises LedgerFailed
+        where nothing could be made durable, Unmarked where all but the mark was: then nothing may be sent.
         """
         answer = await self._store.write(_claim, slot_id, now=now, rules=rules, node=node, judge=judge)
         match answer:
             case (claimed, mark):
-                await self._store.aside(self._high_water.raise_to, mark)
+                try:
+                    await self._store.aside(self._high_water.raise_to, mark)
+                except LedgerFailed as failure:
+                    raise Unmarked(claimed, failure) from failure
                 return claimed
             case _:
                 return answer

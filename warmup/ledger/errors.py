@@ -5,6 +5,7 @@ LedgerError
 ├── LedgerNewer        it was written by a newer program
 ├── LedgerOlder        it has to be upgraded first
 ├── LedgerBusy         another daemon holds it
+├── LedgerFailed       the disk, or the database on it, did not do what it was asked
 ├── LedgerDamaged      the file cannot be read as a ledger
 ├── DuplicateMailbox   the address, or its account, is enrolled already
 └── UnknownMailbox     no mailbox of that address
@@ -33,6 +34,10 @@ class LedgerBusy(LedgerError):
     def __init__(self, holder: str) -> None:
         super().__init__(f"another daemon holds the ledger ({holder}); stop it or try later")
         self.holder = holder
+
+
+class LedgerFailed(LedgerError):
+    """A read or a write failed: the disk is full, broken, read-only or not ours. Nothing of the write was kept."""
 
 
 class LedgerDamaged(LedgerError):

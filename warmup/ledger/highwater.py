@@ -5,12 +5,13 @@ lies outside of the database, so it does not go back with it: a mark ahead of th
 written after an attempt's row is durable and before MAIL FROM, so it is never ahead otherwise.
 """
 
+import errno
 import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from warmup.ledger.errors import LedgerError
+from warmup.ledger.errors import LedgerFailed
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,18 +41,21 @@ class HighWater:
         return mark if _line(mark).split()[2] == checksum else None
 
     def raise_to(self, mark: Mark) -> None:
-        """Make the mark durable; one at or below the last one written changes nothing. LedgerError: disk."""
+        """Make the mark durable; one at or below the last one written changes nothing. LedgerFailed: disk."""
         if self._last is not None and mark <= self._last:
             return
         try:
             if self._handle is None:
                 self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 _sync_folder(self.path.parent)
-            os.pwrite(self._handle, _line(mark).encode("ascii"), 0)
+            line = _line(mark).encode("ascii")
+            if os.pwrite(self._handle, line, 0) < len(line):
+                # A disk that is full takes the beginning and says nothing.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._durable:
                 os.fsync(self._handle)
         except OSError as failure:
-            raise LedgerError(f"cannot write {self.path}: {failure.strerror}; nothing is sent without it") from failure
+            raise LedgerFailed(f"cannot write {self.path}: {failure.strerror}; nothing is sent without it") from failure
         self._last = mark
 
     def close(self) -> None:

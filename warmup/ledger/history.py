@@ -225,7 +225,7 @@ def _answerable(
             ~exists().where(answer.c.in_reply_to == slots.c.id),
             ~answered_by_others(slots.c.id),
         )
-        .group_by(slots.c.id)
+        .group_by(slots.c.id, mailboxes.c.id)
         .having(func.min(sightings.c.at) >= since, func.min(sightings.c.at) < until)
         .order_by(slots.c.id)
     )

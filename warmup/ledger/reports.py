@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, exists, func, select, true
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.attempts import LONGEST_REPLY, NewHold, hold_one
 from warmup.ledger.slots import lapse_slot

@@ -11,7 +11,7 @@ from enum import StrEnum, unique
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, func, or_, select, true
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.believed import SEEN, Fate, fate
 from warmup.ledger.reports import ReportTotals, read_report_totals

@@ -21,6 +21,7 @@ from warmup.sandbox.office import PostOffice
 from warmup.sandbox.receipts import Record
 from warmup.sandbox.servers import Servers
 from warmup.sandbox.smtp import SmtpDoor
+from warmup.sandbox.stops import Stops
 from warmup.world import World, WorldState
 
 # Real seconds: how late the pump may notice that something is due.
@@ -46,12 +47,14 @@ class Sandbox:
         folder: Path,
         journal: Path | None = None,
         faults: Sequence[Fault] = (),
+        stops: Stops | None = None,
         pump: bool = False,
     ) -> None:
         self.providers = tuple(providers)
         self.record = Record(journal)
         self._clock = clock
         self._faults = Faults(tuple(faults), rng=seeded(seed, "chaos"))
+        self._stops = stops or Stops()
         self._state = _state_of(world, self.providers, seed, start or clock.now())
         self._office = PostOffice(self._state, clock=clock, providers=self.providers, seed=seed, record=self.record)
         self._folder = folder
@@ -78,7 +81,7 @@ class Sandbox:
 
     async def _open(self, provider: SandboxProvider, stack: AsyncExitStack) -> Servers:
         passwords = {account.address: account.password for account in provider.accounts}
-        smtp = SmtpDoor(self._office, passwords, self._faults)
+        smtp = SmtpDoor(self._office, passwords, self._faults, self._stops)
         imap = ImapDoor(passwords, self._office.cabinets_of(provider), self._office.advance, self._faults)
         servers = Servers(smtp, imap, self._tls)
         await servers.open()

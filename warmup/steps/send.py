@@ -2,8 +2,9 @@
 
 Nothing is claimed until there is a server to talk to, and the message is composed before the claim, so that nothing of
 ours can fail between the durable intent and MAIL FROM. The outcome is a row of its own, committed before the next
-claim on this connection, and what follows from it is done at once (steps/aftermath). A unit that is cancelled in
-mid-flight leaves the attempt without an outcome; the next start takes it for uncertain, and it is never sent again.
+claim on this connection: while the disk takes nothing, an outcome is tried again and again, and nothing else goes. What
+follows from it is done at once (steps/aftermath). A unit that is cancelled in mid-flight leaves the attempt without an
+outcome; the next start takes it for uncertain, and it is never sent again.
 """
 
 from datetime import datetime, timedelta
@@ -11,7 +12,9 @@ from typing import assert_never
 
 import structlog
 
-from warmup.ledger.attempts import Claimed
+from warmup.clock import pause
+from warmup.ledger.attempts import Claimed, Unmarked
+from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.situation import Rules
 from warmup.ledger.slots import Slot, ThreadMessage
 from warmup.mail.answer import Accepted, Answer, Deferred, Refused, Uncertain
@@ -77,7 +80,15 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
     recipient = await circle.mailbox(slot.recipient_id)
     content = await spelled(slot, mailbox, recipient, circle)
 
-    match await circle.ledger.attempts.claim(slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node):
+    try:
+        claim = await circle.ledger.attempts.claim(
+            slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node
+        )
+    except Unmarked as failure:
+        # Not a byte of it left: the slot may go another time.
+        await _record(failure.claimed, mailbox, Deferred(reply=None, reason=str(failure)), circle)
+        return False
+    match claim:
         case Claimed() as claimed:
             envelope = Envelope(sender=mailbox.address, recipient=recipient.address, content=content)
             answer = await session.submit(envelope)
@@ -93,14 +104,17 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
 async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
     now, slot, observe = circle.clock.now(), claimed.slot, circle.settings.observe
     retry_at = _retry_at(claimed, answer, now, circle)
-    await circle.ledger.attempts.outcome(
-        claimed.id,
-        answer,
-        now=now,
-        retry_at=retry_at,
-        look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
-        deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
-    )
+    watch_from = {
+        "look_at": first_look(now, first=timedelta(seconds=observe.first_seconds)),
+        "deadline_at": deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
+    }
+    while True:
+        try:
+            await circle.ledger.attempts.outcome(claimed.id, answer, now=now, retry_at=retry_at, **watch_from)
+            break
+        except LedgerFailed as failure:
+            log.debug("outcome not recorded yet", slot=slot.id, mailbox=mailbox.id, error=str(failure))
+        await pause(circle.settings.daemon.tick_seconds)
     circle.process.slot_lag.observe(max(0.0, (now - slot.due_at).total_seconds()))
     log.info(
         "attempt",

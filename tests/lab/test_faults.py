@@ -174,7 +174,7 @@ def intervene(stage: Stage, look: Look) -> None:
     if len(stage.numbered) > 1 and stage.restarted_at is None:
         stage.restarted_at = max(fact.at for fact in look.facts)
         stage.lab.stop_imap()
-    elif not stage.is_back and look.lost_imap:
+    elif not stage.is_back and look.missed_by_who_goes_on:
         stage.lab.start_imap()
         stage.is_back = True
 
