@@ -25,7 +25,9 @@ from warmup.engine.work import Work
 from warmup.ledger.errors import LedgerBusy, LedgerError, LedgerFailed
 from warmup.metrics import LAG_SECONDS
 from warmup.policy.attention import deadline, first_look
+from warmup.policy.rulebook import rules
 from warmup.steps.agenda import Agenda
+from warmup.steps.aside import aside
 from warmup.steps.circle import Circle
 from warmup.wire.systemd import Supervisor
 
@@ -82,6 +84,8 @@ class Daemon:
             circle.clock.reseed((await circle.ledger.installation.get()).seed)
             log.warning("restored", lapsed=restored.lapsed, held_until=restored.held_until.isoformat())
         await self._recover()
+        # Five hundred patterns are made ready once: not while mail is on its way.
+        await aside(rules)
         concurrency = circle.settings.daemon.concurrency
         self._engine = LocalEngine(lambda work: perform(work, self.circle), concurrency=concurrency)
         self._ready = True

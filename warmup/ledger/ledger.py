@@ -22,6 +22,7 @@ from warmup.ledger.logins import LoginWriter
 from warmup.ledger.mailboxes import MailboxWriter
 from warmup.ledger.own import OwnWriter
 from warmup.ledger.reports import ReportWriter
+from warmup.ledger.retention import RetentionWriter
 from warmup.ledger.retirements import RetirementWriter
 from warmup.ledger.sightings import SightingWriter
 from warmup.ledger.slots import SlotWriter
@@ -55,6 +56,7 @@ class Ledger:
         self.own = OwnWriter(self.store)
         self.trials = TrialReader(self.store)
         self.retirements = RetirementWriter(self.store)
+        self.retention = RetentionWriter(self.store)
         self.status = StatusReader(self.store)
         self.export = ExportReader(self.store)
 
