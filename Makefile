@@ -61,11 +61,11 @@ faults: $(STAMP)  ## every fault a provider can have, from real servers, as a ta
 	@bash tests/lab/packages.sh
 	@$(BIN)/pytest -q -s tests/lab/test_faults.py
 
-torture: $(STAMP)  ## every promise attacked in full, as a table of tries, losses, doubles and breaches; under an hour
-	@$(BIN)/python -m tests.torture
+torture: $(STAMP)  ## every promise attacked in full, as a table of tries, losses, doubles and breaches; SCENARIO=kill for one
+	@$(BIN)/python -m tests.torture $(SCENARIO)
 
-sabotage: $(STAMP)  ## every safeguard taken out once, in a copy: a table of what its scenario counted
-	@$(BIN)/python -m tests.sabotage
+sabotage: $(STAMP)  ## every safeguard taken out once, in a copy: a table of what its scenario counted; PATCH=walls_removed for one
+	@$(BIN)/python -m tests.sabotage $(PATCH)
 
 lock: $(STAMP)  ## pin the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt

@@ -35,7 +35,7 @@ listen = "127.0.0.1:0"
 # Real seconds, while the ledger's own pass by the thousand.
 [daemon]
 tick_seconds = 0.2
-drain_seconds = 15
+drain_seconds = 30
 
 # Room for a restart within a rehearsal.
 [send]
@@ -94,6 +94,12 @@ class Town:
         return cls(folder=folder, process=process, accounts=tuple(told["accounts"]))
 
     @property
+    def started(self) -> datetime:
+        """The instant at which its own time began, which was a real one too."""
+        told = json.loads((self.folder / "sandbox.json").read_text(encoding="utf-8"))
+        return datetime.fromisoformat(told["start"])
+
+    @property
     def ca_file(self) -> str:
         """The CA that signed its certificates."""
         return str(self.accounts[0]["ca_file"])
@@ -122,10 +128,10 @@ class House:
     url: str = "sqlite:///warmup.db"
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
-    def install(self, *, ca_file: str = "") -> None:
-        """Write a configuration and let `init` make the rest."""
+    def install(self, *, ca_file: str = "", more: str = "") -> None:
+        """Write a configuration, with `more` at its end, and let `init` make the rest."""
         self.folder.mkdir(parents=True)
-        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file, url=self.url)
+        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file, url=self.url) + more
         (self.folder / "config.toml").write_text(config, encoding="utf-8")
         self("init", str(self.folder))
 
@@ -186,17 +192,21 @@ class House:
         """`warmup export WHAT`, whether the daemon runs or is dead."""
         return [json.loads(line) for line in self("export", what, "--format", "jsonl").splitlines()]
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start the daemon and wait until it says that it is ready."""
-        daemon = self.launch()
-        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start the daemon with `options` of its own and wait until it says that it is ready."""
+        daemon = self.launch(options=options)
+        self.wait_until_ready()
         return daemon
 
-    def launch(self, *before: str) -> subprocess.Popen[bytes]:
+    def wait_until_ready(self) -> None:
+        """Return once the daemon says that it is ready."""
+        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+
+    def launch(self, *before: str, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start the daemon, by way of the command `before` that executes it, and wait for nothing."""
         with self.log.open("ab") as log:
             daemon = subprocess.Popen(
-                [*before, WARMUP, "run"],
+                [*before, WARMUP, "run", *options],
                 env={**self.surroundings, **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -4,13 +4,12 @@ Every account's first messages meet a server that takes them and says nothing, t
 without taking them. Each has to end uncertain; then the daemon is started anew and sends on.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.scenarios.house import NotInTime, Row, until
+from tests.scenarios.house import Row
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
-from tests.torture.stage import Stage
+from tests.torture.stage import Stage, waited
 
 SPEED = 1500.0
 KINDS = ("silent-after-dot", "cut-after-dot", "lose-after-dot")
@@ -26,7 +25,7 @@ UNCERTAIN = "SELECT count(*) FROM outcomes WHERE outcome = 'uncertain'"
 
 def run(form: Form, folder: Path) -> Outcome:
     """Play every case, start again, and compare the books."""
-    cases, broken = CASES[form], list[str]()
+    cases, patience, broken = CASES[form], PATIENCE_SECONDS[form], list[str]()
     environ = {"WARMUP__NETWORK__SMTP_TIMEOUT_SECONDS": str(SMTP_TIMEOUT_SECONDS)}
     with Stage.open(folder, speed=SPEED, accounts=ACCOUNTS[form], environ=environ, daily_limit="60") as stage:
         addresses = [account["address"] for account in stage.town.accounts]
@@ -35,13 +34,13 @@ def run(form: Form, folder: Path) -> Outcome:
             turn = number // len(addresses) + number
             stage.director.tell(f"fault {KINDS[turn % len(KINDS)]}:{addresses[number % len(addresses)]}")
         stage.house.start()
-        broken += waited(lambda: uncertain(stage) >= cases, PATIENCE_SECONDS[form], f"{cases} uncertain outcomes")
+        broken += waited(lambda: uncertain(stage) >= cases, f"{cases} uncertain outcomes", seconds=patience)
         if (code := stage.house.stop()) != 0:
             broken.append(f"the daemon ended with {code}")
         before = len(stage.town.journal())
         stage.house.start()
         enough = before + MORE
-        broken += waited(lambda: len(stage.town.journal()) >= enough, PATIENCE_SECONDS[form], f"{MORE} more messages")
+        broken += waited(lambda: len(stage.town.journal()) >= enough, f"{MORE} more messages", seconds=patience)
         stage.house.stop()
         books = Books(journal=stage.town.journal(), messages=stage.house.export("messages"))
         attempts = stage.house.export("attempts")
@@ -52,15 +51,6 @@ def uncertain(stage: Stage) -> int:
     """How many attempts ended uncertain so far."""
     ((count,),) = stage.select(UNCERTAIN)
     return int(count)
-
-
-def waited(condition: Callable[[], bool], seconds: float, what: str) -> list[str]:
-    """Nothing once the condition holds, or one line that says it did not."""
-    try:
-        until(condition, seconds=seconds, what=what, every=0.2)
-    except NotInTime as late:
-        return [str(late)]
-    return []
 
 
 def told(cases: int, books: Books, attempts: list[Row], broken: list[str]) -> Outcome:

@@ -36,6 +36,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("warmup.cli.demo", "Run the whole program against an embedded mail world, days in seconds."),
     "config": ("warmup.cli.config", "Show what is in force, and check it."),
     "db": ("warmup.cli.db", "Upgrade and check the ledger."),
+    "backup": ("warmup.cli.backup", "Back the ledger up, look at a backup, and put it back."),
     "secrets": ("warmup.cli.secrets", "Seal every secret with a new key."),
     "schema": ("warmup.cli.schema", "Print the JSON Schema of a verb's --json."),
 }

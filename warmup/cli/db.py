@@ -21,12 +21,15 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Upgrade and 
 
 @app.command()
 def current(ctx: typer.Context, json: Json = False) -> None:
-    """Print the ledger's revision, and the one this program needs."""
-    revision = schema.current(invocation(ctx).load().settings.ledger.url)
+    """Print the ledger's revision, and the one this program needs. Exits 78 where the ledger is newer."""
+    url = invocation(ctx).load().settings.ledger.url
+    revision = schema.current(url)
     if json:
         print_json("db-current", {"revision": revision, "head": schema.HEAD})
     else:
         typer.echo(f"{revision or 'none'} (this program needs {schema.HEAD})")
+    if revision is not None and revision not in schema.REVISIONS:
+        schema.check(url)
 
 
 @app.command()

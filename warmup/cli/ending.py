@@ -13,6 +13,8 @@ from warmup.cli.faults import Exit, Fault
 from warmup.config import ConfigError
 from warmup.content import ContentError
 from warmup.ledger.errors import (
+    BackupExists,
+    BackupUnusable,
     DuplicateMailbox,
     LedgerBusy,
     LedgerDamaged,
@@ -84,7 +86,7 @@ def _code_of_ledger(error: LedgerError) -> Exit:
             return Exit.TRY_LATER
         case LedgerMissing() | LedgerNewer() | LedgerOlder():
             return Exit.BAD_CONFIG
-        case DuplicateMailbox() | UnknownMailbox():
+        case DuplicateMailbox() | UnknownMailbox() | BackupUnusable() | BackupExists():
             return Exit.BAD_INPUT
         case LedgerDamaged() | _:
             return Exit.DISK

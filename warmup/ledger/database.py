@@ -38,6 +38,11 @@ class Database:
             raise LedgerError("a ledger needs a file; write sqlite:///FILE")
         return cls(url=parsed, file=Path(parsed.database), beside=Path(parsed.database))
 
+    @classmethod
+    def at(cls, file: Path) -> Self:
+        """The database of a file of SQLite's."""
+        return cls(url=URL.create("sqlite", database=str(file)), file=file, beside=file)
+
     def __str__(self) -> str:
         return str(self.file) if self.file is not None else f"{self.url.database} at {self.server}"
 

@@ -14,7 +14,7 @@ from warmup.ledger.attempts import Claimed, Unmarked, claim_one
 from warmup.ledger.believed import Landing, Seen, landing
 from warmup.ledger.errors import LedgerFailed, LedgerUnsettled
 from warmup.ledger.highwater import HighWater, Mark
-from warmup.ledger.installation import is_behind, read_installation
+from warmup.ledger.installation import is_behind, is_shared, read_installation
 from warmup.ledger.sightings import Stage
 from warmup.ledger.situation import Rules
 from warmup.ledger.slots import NewSlot, insert_one
@@ -76,7 +76,7 @@ def _claim(
     node: str,
 ) -> tuple[Claimed, Mark]:
     # The mark was read before this transaction began, and its attempts were durable before it: it is never ahead.
-    if not is_behind(connection, mark, read_installation(connection)):
+    if not is_behind(mark, read_installation(connection), shared=is_shared(connection)):
         raise LedgerUnsettled
     account = connection.execute(select(mailboxes.c.account_id).where(mailboxes.c.id == mailbox_id)).scalar_one()
     of_date = (slots.c.mailbox_id == mailbox_id) & (slots.c.date == date)

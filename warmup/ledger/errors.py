@@ -8,9 +8,13 @@ LedgerError
 ├── LedgerFailed       the disk, or the database on it, did not do what it was asked
 ├── LedgerUnsettled    it was put back from a backup, and no daemon has looked after it since
 ├── LedgerDamaged      the file cannot be read as a ledger
+├── BackupUnusable     the file is no backup that can be put back
+├── BackupExists       a file of that name is there already
 ├── DuplicateMailbox   the address, or its account, is enrolled already
 └── UnknownMailbox     no mailbox of that address
 """
+
+from pathlib import Path
 
 
 class LedgerError(Exception):
@@ -53,6 +57,17 @@ class LedgerUnsettled(LedgerError):
 
 class LedgerDamaged(LedgerError):
     """The file is no database, or its pages do not add up."""
+
+
+class BackupUnusable(LedgerError):
+    """The file is none of a ledger's, or is damaged."""
+
+
+class BackupExists(LedgerError):
+    """A file of that name is there, and it was not said to overwrite it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is there already; choose another name, or say --force")
 
 
 class DuplicateMailbox(LedgerError):

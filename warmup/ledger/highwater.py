@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from warmup.ledger.copy import make_durable
 from warmup.ledger.errors import LedgerFailed
 
 
@@ -50,8 +51,7 @@ class HighWater:
             return
         try:
             if self._handle is None:
-                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                _sync_folder(self.path.parent)
+                self._handle = self._open()
             fcntl.flock(self._handle, fcntl.LOCK_EX)
             try:
                 if (there := self.read()) is None or there < mark:
@@ -70,6 +70,16 @@ class HighWater:
         if self._durable:
             os.fsync(handle)
 
+    def _open(self) -> int:
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            make_durable(self.path.parent)
+        except OSError:
+            # Its name may not outlive a power cut: the next mark tries again.
+            os.close(handle)
+            raise
+        return handle
+
     def close(self) -> None:
         """Let the file go."""
         if self._handle is not None:
@@ -80,11 +90,3 @@ class HighWater:
 def _line(mark: Mark) -> str:
     body = f"{mark.incarnation:010d} {mark.attempt:020d}"
     return f"{body} {zlib.crc32(body.encode('ascii')):08x}\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -17,16 +17,19 @@ from warmup.ledger.export import ExportReader
 from warmup.ledger.highwater import HighWater
 from warmup.ledger.history import HistoryReader
 from warmup.ledger.installation import InstallationWriter
+from warmup.ledger.lock import holder
 from warmup.ledger.logins import LoginWriter
 from warmup.ledger.mailboxes import MailboxWriter
 from warmup.ledger.own import OwnWriter
 from warmup.ledger.reports import ReportWriter
+from warmup.ledger.retention import RetentionWriter
 from warmup.ledger.retirements import RetirementWriter
 from warmup.ledger.sightings import SightingWriter
 from warmup.ledger.slots import SlotWriter
 from warmup.ledger.standings import StandingWriter
 from warmup.ledger.status import StatusReader
 from warmup.ledger.store import Guard, Store
+from warmup.ledger.timekeeping import Timekeeping
 from warmup.ledger.trials import TrialReader
 
 
@@ -38,6 +41,7 @@ class Ledger:
         self.store = Store(database, durable=durable, guard=guard)
         self._high_water = HighWater(database.mark, durable=durable)
         self.installation = InstallationWriter(self.store, self._high_water)
+        self.timekeeping = Timekeeping(self.store)
         self.mailboxes = MailboxWriter(self.store)
         self.slots = SlotWriter(self.store)
         self.attempts = AttemptWriter(self.store, self._high_water)
@@ -52,6 +56,7 @@ class Ledger:
         self.own = OwnWriter(self.store)
         self.trials = TrialReader(self.store)
         self.retirements = RetirementWriter(self.store)
+        self.retention = RetentionWriter(self.store)
         self.status = StatusReader(self.store)
         self.export = ExportReader(self.store)
 
@@ -87,8 +92,12 @@ class Ledger:
         """
         if create:
             schema.upgrade(url)
+        database = Database.of(url, beside=beside)
+        if database.file is not None and holder(database.file) is None:
+            # A daemon has looked when it began.
+            schema.refuse_a_mixture(database.file)
         schema.check(url)
-        return cls(Database.of(url, beside=beside), durable=durable, guard=guard)
+        return cls(database, durable=durable, guard=guard)
 
     async def close(self) -> None:
         """Let the database go, once what is under way has ended."""
