@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("warmup.cli.plan", "Show the ramp to come, day by day."),
     "status": ("warmup.cli.status", "Show the fleet at a glance."),
     "report": ("warmup.cli.report", "Show one mailbox in depth."),
+    "test": ("warmup.cli.test", "Test where mail lands, at each receiving provider."),
     "explain": ("warmup.cli.explain", "Say in plain words what a server meant, and what to do."),
     "export": ("warmup.cli.export", "Write history out as CSV, JSON lines or Parquet."),
     "metrics": ("warmup.cli.metrics", "Print one Prometheus exposition."),

@@ -22,6 +22,7 @@ from warmup.ledger.errors import (
     LedgerMissing,
     LedgerNewer,
     LedgerOlder,
+    LedgerUnsettled,
     UnknownMailbox,
 )
 from warmup.mail.address import AddressError
@@ -81,7 +82,7 @@ def code_of_wire(error: WireError) -> Exit:
 
 def _code_of_ledger(error: LedgerError) -> Exit:
     match error:
-        case LedgerBusy():
+        case LedgerBusy() | LedgerUnsettled():
             return Exit.TRY_LATER
         case LedgerMissing() | LedgerNewer() | LedgerOlder():
             return Exit.BAD_CONFIG

@@ -47,6 +47,18 @@ class Database:
         return str(self.file) if self.file is not None else f"{self.url.database} at {self.server}"
 
     @property
+    def mark(self) -> Path:
+        """What the high-water mark is named after: one folder may see many ledgers of one server."""
+        return (
+            self.beside if self.file is not None else self.beside.with_name(f"{self.beside.name}.{self.url.database}")
+        )
+
+    @property
+    def spelled(self) -> str:
+        """The URL itself, its password included: not for people."""
+        return self.url.render_as_string(hide_password=False)
+
+    @property
     def server(self) -> str:
         """Host and port of the server."""
         return f"{self.url.host or 'the local socket'}:{self.url.port or 5432}"

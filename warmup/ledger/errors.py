@@ -6,6 +6,7 @@ LedgerError
 ├── LedgerOlder        it has to be upgraded first
 ├── LedgerBusy         another daemon holds it
 ├── LedgerFailed       the disk, or the database on it, did not do what it was asked
+├── LedgerUnsettled    it was put back from a backup, and no daemon has looked after it since
 ├── LedgerDamaged      the file cannot be read as a ledger
 ├── BackupUnusable     the file is no backup that can be put back
 ├── BackupExists       a file of that name is there already
@@ -42,6 +43,16 @@ class LedgerBusy(LedgerError):
 
 class LedgerFailed(LedgerError):
     """A read or a write failed: the disk is full, broken, read-only or not ours. Nothing of the write was kept."""
+
+
+class LedgerUnsettled(LedgerError):
+    """The ledger does not know what was sent after its backup: nothing may be sent from it yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the ledger was put back from a backup, and nothing is sent from it yet; "
+            "start `warmup run`, which waits a day and looks at everything first"
+        )
 
 
 class LedgerDamaged(LedgerError):

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, exists, func, insert, select, update
 
+from warmup.clock import NO_LEAPS, Leaps
 from warmup.ledger.errors import LedgerDamaged, LedgerFailed
 from warmup.ledger.highwater import HighWater, Mark
 from warmup.ledger.resealing import leave_no_trace
@@ -126,8 +127,7 @@ class InstallationWriter:
         a mark of its own: there a mark that is missing or behind says that others went on.
         """
         mark = await self._store.aside(self._high_water.read)
-        shared = self._store.database.file is None
-        restored = await self._store.write(_check_restore, mark, now=now, shared=shared)
+        restored = await self._store.write(_check_restore, mark, now=now)
         await self._raise_mark()
         return restored
 
@@ -166,11 +166,11 @@ class InstallationWriter:
         """True where the ledger went back and `check_restore` has not been asked since; changes nothing."""
         # The mark first: it never gets ahead of the ledger, so one read earlier is not ahead of one read later.
         mark = await asyncio.to_thread(self._high_water.read)
-        return not _is_behind(mark, await self.get(), shared=self._store.database.file is None)
+        return not is_behind(mark, await self.get(), shared=self._store.database.file is None)
 
     async def restored(self, *, now: datetime) -> Hold | None:
         """What a restore holds sending for, or None; unlike `hold` it changes nothing."""
-        return await self._store.read(_hold_of_restore, now=now)
+        return await self._store.read(_hold_of_restore, now=now, leaps=NO_LEAPS)
 
     async def accept_restore(self) -> bool:
         """Lift a restore's hold at once, by the operator's word; False where there was none."""
@@ -189,21 +189,23 @@ def read_installation(connection: Connection) -> Installation:
     return _value(row)
 
 
-def hold_of_restore(connection: Connection, *, now: datetime) -> Hold | None:
+def hold_of_restore(connection: Connection, *, now: datetime, leaps: Leaps = NO_LEAPS) -> Hold | None:
     """See `InstallationWriter.hold`; the claim asks it inside its own transaction."""
-    hold = _hold_of_restore(connection, now=now)
+    hold = _hold_of_restore(connection, now=now, leaps=leaps)
     if hold is None:
         _set(connection, restored_at=None, held_until=None)
     return hold
 
 
-def _hold_of_restore(connection: Connection, *, now: datetime) -> Hold | None:
+def _hold_of_restore(connection: Connection, *, now: datetime, leaps: Leaps) -> Hold | None:
     row = connection.execute(select(installation.c.restored_at, installation.c.held_until)).one_or_none()
     if row is None or row.restored_at is None:
         return None
     unread = len(_unread_since(connection, row.restored_at))
-    if now < row.held_until:
-        return Hold(since=row.restored_at, until=row.held_until, unread=unread)
+    # What was sent after the backup leaves the servers' 24 hours by elapsed time.
+    until = leaps.after(row.restored_at, row.held_until - row.restored_at)
+    if now < until:
+        return Hold(since=row.restored_at, until=until, unread=unread)
     if unread:
         return Hold(since=row.restored_at, until=now + _ASK_AGAIN, unread=unread)
     return None
@@ -258,9 +260,9 @@ def _reseal_identity_key(connection: Connection, before: bytes, after: bytes) ->
     return connection.execute(changed).rowcount > 0
 
 
-def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime, shared: bool) -> Restored | None:
+def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime) -> Restored | None:
     known = read_installation(connection)
-    if _is_behind(mark, known, shared=shared):
+    if is_behind(mark, known, shared=is_shared(connection)):
         return None
     return _begin_again(connection, now=now, at_least=mark.incarnation if mark else 0)
 
@@ -281,7 +283,12 @@ def _never_tried(connection: Connection, message_ids: frozenset[str]) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _is_behind(mark: Mark | None, known: Installation, *, shared: bool) -> bool:
+def is_shared(connection: Connection) -> bool:
+    """True for a server's ledger: many machines know it, each with a mark of its own."""
+    return connection.dialect.name == "postgresql"
+
+
+def is_behind(mark: Mark | None, known: Installation, *, shared: bool) -> bool:
     """True where the ledger may be ahead of its mark: a crash between the two writes, or a ledger never used."""
     if shared:
         return mark is None or mark <= Mark(known.incarnation, known.last_attempt)
