@@ -57,7 +57,7 @@ fuzz: $(STAMP)  ## coverage-guided fuzzing of every parser, five minutes each; S
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.txt 2> >(grep -v '^WARNING: Location' >&2)
 	@$(BIN)/python -m tests.fuzz $(SECONDS_EACH)
 
-faults: $(STAMP)  ## every fault a provider can have, from real servers, as a table; as root, some two minutes
+faults: $(STAMP)  ## every fault a provider can have, from real servers, as a table; as root, two to six minutes
 	@bash tests/lab/packages.sh
 	@$(BIN)/pytest -q -s tests/lab/test_faults.py
 

@@ -20,7 +20,7 @@ from warmup.config import Settings, providers_of
 from warmup.engine.local import LocalEngine
 from warmup.engine.perform import perform
 from warmup.engine.work import Work
-from warmup.ledger.errors import LedgerError, LedgerFailed
+from warmup.ledger.errors import LedgerBusy, LedgerError, LedgerFailed
 from warmup.metrics import LAG_SECONDS
 from warmup.policy.attention import deadline, first_look
 from warmup.steps.agenda import Agenda
@@ -50,6 +50,7 @@ class Daemon:
         self._supervisor = supervisor
         self._ready = False
         self._trouble: str | None = None
+        self._lost: LedgerBusy | None = None
         self._asked_to_stop = asyncio.Event()
         self._engine: LocalEngine | None = None
 
@@ -61,37 +62,47 @@ class Daemon:
 
     async def start(self) -> None:
         """Bring the ledger to a known state: nothing in flight, a restored ledger noticed. Then work may begin."""
-        circle, observe = self.circle, self.circle.settings.observe
-        now = circle.clock.now()
+        circle, now = self.circle, self.circle.clock.now()
         restored = await circle.ledger.installation.check_restore(now=now)
         if restored:
             # Another incarnation draws other slots: those of the lost days are never made again.
             circle.clock.reseed((await circle.ledger.installation.get()).seed)
             log.warning("restored", lapsed=restored.lapsed, held_until=restored.held_until.isoformat())
-        recovered = await circle.ledger.attempts.recover(
-            now=now,
-            look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
-            deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
-        )
-        if recovered:
-            log.warning("recovered", uncertain=len(recovered))
+        await self._recover()
         concurrency = circle.settings.daemon.concurrency
         self._engine = LocalEngine(lambda work: perform(work, self.circle), concurrency=concurrency)
         self._ready = True
         log.info("ready", concurrency=concurrency, speed=circle.clock.speed)
+
+    async def _recover(self, *, alive: str | None = None) -> None:
+        circle, now, observe = self.circle, self.circle.clock.now(), self.circle.settings.observe
+        recovered = await circle.ledger.attempts.recover(
+            now=now,
+            look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
+            deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
+            alive=alive,
+        )
+        if recovered:
+            log.warning("recovered", uncertain=len(recovered))
 
     async def tick(self) -> int:
         """Submit what is due now; gives how many units were taken. None while the disk takes nothing."""
         self._tells_of(self.circle.ledger.installation.trouble)
         if self._tells_of(await self.circle.ledger.installation.still_in_trouble()):
             return 0
+        if self.circle.ledger.was_lost:
+            # Another daemon may have held it meanwhile, and ended with mail in flight.
+            await self._recover(alive=self.circle.node)
         due = await self.agenda.due()
         taken = sum(self.engine.submit(Work(step, mailbox)) for step, mailbox in due)
         self.circle.process.ticked("due", self.circle.clock.wall())
         return taken
 
     async def run(self) -> None:
-        """Tick every `daemon.tick_seconds` until `ask_to_stop`, then drain within `daemon.drain_seconds`."""
+        """Tick every `daemon.tick_seconds` until `ask_to_stop`, then drain within `daemon.drain_seconds`.
+
+        Raises LedgerBusy, then, where another daemon took the ledger over.
+        """
         settings = self.circle.settings
         scheduler = AsyncIOScheduler(
             jobstores={"default": MemoryJobStore()},
@@ -115,6 +126,8 @@ class Daemon:
         watch.cancel()
         self._ready = False
         log.info("stopped", clean=clean)
+        if self._lost is not None:
+            raise self._lost
 
     def ask_to_stop(self) -> None:
         """Make `run` drain and return; a second call changes nothing."""
@@ -145,6 +158,10 @@ class Daemon:
             await self.tick()
         except LedgerFailed as failure:
             self._tells_of(str(failure))
+        except LedgerBusy as busy:
+            log.error("ledger lost", error=str(busy))
+            self._lost = busy
+            self.ask_to_stop()
         except Exception:  # the edge of a tick: logged, and the next tick asks again
             log.exception("tick failed")
 

@@ -26,6 +26,9 @@ Row = dict[str, Any]
 T = TypeVar("T")
 
 CONFIG = """\
+[ledger]
+url = "{url}"
+
 [http]
 listen = "127.0.0.1:0"
 
@@ -112,16 +115,17 @@ class Town:
 
 @dataclass(slots=True, kw_only=True)
 class House:
-    """One installation in `folder`. `environ` is what its daemon is told besides."""
+    """One installation in `folder`. `environ` is what its daemon is told besides, `url` where its ledger is."""
 
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict)
+    url: str = "sqlite:///warmup.db"
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
     def install(self, *, ca_file: str = "") -> None:
         """Write a configuration and let `init` make the rest."""
         self.folder.mkdir(parents=True)
-        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file)
+        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file, url=self.url)
         (self.folder / "config.toml").write_text(config, encoding="utf-8")
         self("init", str(self.folder))
 
@@ -182,9 +186,9 @@ class House:
         """`warmup export WHAT`, whether the daemon runs or is dead."""
         return [json.loads(line) for line in self("export", what, "--format", "jsonl").splitlines()]
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start the daemon and wait until it says that it is ready."""
-        daemon = self.launch()
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start the daemon with `options` of its own and wait until it says that it is ready."""
+        daemon = self.launch(options=options)
         self.wait_until_ready()
         return daemon
 
@@ -192,11 +196,11 @@ class House:
         """Return once the daemon says that it is ready."""
         until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
 
-    def launch(self, *before: str) -> subprocess.Popen[bytes]:
+    def launch(self, *before: str, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start the daemon, by way of the command `before` that executes it, and wait for nothing."""
         with self.log.open("ab") as log:
             daemon = subprocess.Popen(
-                [*before, WARMUP, "run"],
+                [*before, WARMUP, "run", *options],
                 env={**self.surroundings, **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -209,7 +213,7 @@ class House:
         """End the daemon as a power cut does."""
         self.daemons[-1].send_signal(signal.SIGKILL)
         self.daemons[-1].wait(timeout=PATIENCE)
-        (self.folder / "warmup.db.http").unlink(missing_ok=True)
+        self.http_file.unlink(missing_ok=True)
 
     def stop(self) -> int:
         """Let the daemon drain; its exit code."""
@@ -225,7 +229,7 @@ class House:
 
     def get(self, path: str) -> tuple[int, str]:
         """The daemon's answer on its own door: status and body."""
-        address = (self.folder / "warmup.db.http").read_text(encoding="utf-8").strip()
+        address = self.http_file.read_text(encoding="utf-8").strip()
         with urllib.request.urlopen(f"{address}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
 
@@ -233,6 +237,19 @@ class House:
     def ledger(self) -> Path:
         """Its ledger's file."""
         return self.folder / "warmup.db"
+
+    def status(self, path: str) -> int:
+        """The status of the daemon's answer on its own door."""
+        try:
+            return self.get(path)[0]
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code
+
+    @property
+    def http_file(self) -> Path:
+        """Where its daemon says what address it listens on."""
+        return self.folder / ("warmup.db.http" if self.url.startswith("sqlite") else "warmup.http")
 
     @property
     def log(self) -> Path:

@@ -95,6 +95,13 @@ class VaultSettings(Section):
         description="made by `warmup init`, mode 0600; $CREDENTIALS_DIRECTORY/warmup.key wins",
     )
 
+    @field_validator("key_file")
+    @classmethod
+    def _named(cls, file: Path) -> Path:
+        if not file.name:
+            raise ValueError("it names no file; warmup.key is the usual name")
+        return file
+
 
 class HttpSettings(Section):
     """The daemon's doors: pages, API, metrics, health."""

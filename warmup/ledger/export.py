@@ -16,6 +16,7 @@ from sqlalchemy import Connection, RowMapping, and_, func, select
 from warmup.ledger.believed import Fate, Landing, Seen, fate, landing, taken
 from warmup.ledger.enrolled import account_name
 from warmup.ledger.sightings import Stage
+from warmup.ledger.slots import warms
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
     accounts,
@@ -324,7 +325,8 @@ def _sent(
 ) -> defaultdict[tuple[date, str], int]:
     mine = (outcomes.c.mailbox_id == mailbox_id) & (outcomes.c.date >= since) & (outcomes.c.date < until)
     lane = (outcomes.c.date, outcomes.c.provider)
-    query = select(*lane, func.count(outcomes.c.slot_id.distinct()).label("n")).where(mine, taken()).group_by(*lane)
+    mine &= taken() & warms(outcomes.c.slot_id)
+    query = select(*lane, func.count(outcomes.c.slot_id.distinct()).label("n")).where(mine).group_by(*lane)
     return defaultdict(int, {(row.date, row.provider): row.n for row in connection.execute(query)})
 
 
@@ -349,7 +351,8 @@ def _landed(
 
 def _taken_slots(connection: Connection, mailbox_id: MailboxId, since: date, until: date) -> set[int]:
     mine = (outcomes.c.mailbox_id == mailbox_id) & (outcomes.c.date >= since) & (outcomes.c.date < until)
-    return set(connection.execute(select(outcomes.c.slot_id).where(mine, taken())).scalars())
+    mine &= taken() & warms(outcomes.c.slot_id)
+    return set(connection.execute(select(outcomes.c.slot_id).where(mine)).scalars())
 
 
 def _own(connection: Connection, who: RowMapping, since: date, until: date) -> defaultdict[date, int]:

@@ -14,6 +14,7 @@ from warmup.ledger.enrolled import account_name, mailbox_of
 from warmup.ledger.reports import read_report_totals
 from warmup.ledger.sightings import Stage
 from warmup.ledger.situation import COUNTED
+from warmup.ledger.slots import warms
 from warmup.ledger.standings import Judged, read_all_standings
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
@@ -191,7 +192,7 @@ def _sent_by_date(connection: Connection, now: datetime) -> Counter[tuple[int, d
     around = [(now + timedelta(days=shift)).date() for shift in (-1, 0, 1)]
     query = (
         select(outcomes.c.mailbox_id, outcomes.c.date, func.count(outcomes.c.slot_id.distinct()).label("n"))
-        .where(outcomes.c.date.in_(around), taken())
+        .where(outcomes.c.date.in_(around), taken(), warms(outcomes.c.slot_id))
         .group_by(outcomes.c.mailbox_id, outcomes.c.date)
     )
     return Counter({(row.mailbox_id, row.date): row.n for row in connection.execute(query)})
@@ -285,13 +286,14 @@ def _unclear_fate(row: RowMapping) -> Fate:
 
 
 def _placements(connection: Connection) -> Counter[Lane]:
-    """First placements; late arrivals count where they arrived, and what nobody had taken is not missing."""
+    """First placements, tests' left out; late arrivals count where they arrived, and what nobody had is not missing."""
     counts: Counter[Lane] = Counter()
     first, second = sightings.alias("first_one"), sightings.alias("second_one")
 
     def add(columns: Any, which: ColumnElement[bool], sign: int) -> None:
         lane = (columns.mailbox_id, columns.provider, columns.placement)
-        for row in connection.execute(select(*lane, func.count().label("n")).where(which).group_by(*lane)):
+        counted = select(*lane, func.count().label("n")).where(which, warms(columns.slot_id)).group_by(*lane)
+        for row in connection.execute(counted):
             counts[row.mailbox_id, row.provider, row.placement] += sign * row.n
 
     add(first.c, first.c.stage == Stage.FIRST.value, 1)
