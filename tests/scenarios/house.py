@@ -94,6 +94,12 @@ class Town:
         return cls(folder=folder, process=process, accounts=tuple(told["accounts"]))
 
     @property
+    def started(self) -> datetime:
+        """The instant at which its own time began, which was a real one too."""
+        told = json.loads((self.folder / "sandbox.json").read_text(encoding="utf-8"))
+        return datetime.fromisoformat(told["start"])
+
+    @property
     def ca_file(self) -> str:
         """The CA that signed its certificates."""
         return str(self.accounts[0]["ca_file"])
@@ -122,10 +128,10 @@ class House:
     url: str = "sqlite:///warmup.db"
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
-    def install(self, *, ca_file: str = "") -> None:
-        """Write a configuration and let `init` make the rest."""
+    def install(self, *, ca_file: str = "", more: str = "") -> None:
+        """Write a configuration, with `more` at its end, and let `init` make the rest."""
         self.folder.mkdir(parents=True)
-        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file, url=self.url)
+        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file, url=self.url) + more
         (self.folder / "config.toml").write_text(config, encoding="utf-8")
         self("init", str(self.folder))
 

@@ -260,9 +260,11 @@ class LogSettings(Section):
 
 
 class RetentionSettings(Section):
-    """How long history is kept."""
+    """How long history is kept; what is older is deleted daily, and its room in the file used again."""
 
-    days: Annotated[Count, Field(ge=3)] = Field(default=400, description="never less than 3: the walls need it")
+    days: Annotated[Count, Field(ge=3)] = Field(
+        default=400, description="at least 3; what judgements read stays 62, what dates came to 400"
+    )
 
 
 class RehearsalSettings(Section):

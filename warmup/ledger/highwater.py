@@ -51,8 +51,7 @@ class HighWater:
             return
         try:
             if self._handle is None:
-                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                make_durable(self.path.parent)
+                self._handle = self._open()
             fcntl.flock(self._handle, fcntl.LOCK_EX)
             try:
                 if (there := self.read()) is None or there < mark:
@@ -70,6 +69,16 @@ class HighWater:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if self._durable:
             os.fsync(handle)
+
+    def _open(self) -> int:
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            make_durable(self.path.parent)
+        except OSError:
+            # Its name may not outlive a power cut: the next mark tries again.
+            os.close(handle)
+            raise
+        return handle
 
     def close(self) -> None:
         """Let the file go."""

@@ -4,6 +4,7 @@ All of it is about dates before the one being planned, so that the order in whic
 nothing.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -13,6 +14,7 @@ from warmup.ledger.believed import taken
 from warmup.ledger.reports import answered_by_others
 from warmup.ledger.slots import Slot, slot_of, warms
 from warmup.ledger.store import Store
+from warmup.ledger.sums import SENT, kept_sums
 from warmup.ledger.tables import (
     days,
     engagement_ends,
@@ -136,7 +138,11 @@ def _accepted(connection: Connection, mailbox_id: MailboxId, since: date, until:
         .where(mine, taken(), warms(outcomes.c.slot_id))
         .group_by(outcomes.c.date, outcomes.c.provider)
     )
-    return {(row.date, row.provider): row.n for row in connection.execute(query)}
+    found = Counter({(row.date, row.provider): row.n for row in connection.execute(query)})
+    for ((_, on, provider), word), n in kept_sums(connection, mailbox_id, since, until).items():
+        if word == SENT and provider:
+            found[on, provider] += n
+    return found
 
 
 def _lane(row: RowMapping, accepted: int) -> LaneDay:

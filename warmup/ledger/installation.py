@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, exists, func, insert, select, update
 
+from warmup.clock import NO_LEAPS, Leaps
 from warmup.ledger.errors import LedgerDamaged, LedgerFailed
 from warmup.ledger.highwater import HighWater, Mark
 from warmup.ledger.resealing import leave_no_trace
@@ -147,7 +148,7 @@ class InstallationWriter:
 
     async def restored(self, *, now: datetime) -> Hold | None:
         """What a restore holds sending for, or None; unlike `hold` it changes nothing."""
-        return await self._store.read(_hold_of_restore, now=now)
+        return await self._store.read(_hold_of_restore, now=now, leaps=NO_LEAPS)
 
     async def accept_restore(self) -> bool:
         """Lift a restore's hold at once, by the operator's word; False where there was none."""
@@ -166,21 +167,23 @@ def read_installation(connection: Connection) -> Installation:
     return _value(row)
 
 
-def hold_of_restore(connection: Connection, *, now: datetime) -> Hold | None:
+def hold_of_restore(connection: Connection, *, now: datetime, leaps: Leaps = NO_LEAPS) -> Hold | None:
     """See `InstallationWriter.hold`; the claim asks it inside its own transaction."""
-    hold = _hold_of_restore(connection, now=now)
+    hold = _hold_of_restore(connection, now=now, leaps=leaps)
     if hold is None:
         _set(connection, restored_at=None, held_until=None)
     return hold
 
 
-def _hold_of_restore(connection: Connection, *, now: datetime) -> Hold | None:
+def _hold_of_restore(connection: Connection, *, now: datetime, leaps: Leaps) -> Hold | None:
     row = connection.execute(select(installation.c.restored_at, installation.c.held_until)).one_or_none()
     if row is None or row.restored_at is None:
         return None
     unread = len(_unread_since(connection, row.restored_at))
-    if now < row.held_until:
-        return Hold(since=row.restored_at, until=row.held_until, unread=unread)
+    # What was sent after the backup leaves the servers' 24 hours by elapsed time.
+    until = leaps.after(row.restored_at, row.held_until - row.restored_at)
+    if now < until:
+        return Hold(since=row.restored_at, until=until, unread=unread)
     if unread:
         return Hold(since=row.restored_at, until=now + _ASK_AGAIN, unread=unread)
     return None

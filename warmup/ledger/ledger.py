@@ -22,12 +22,14 @@ from warmup.ledger.logins import LoginWriter
 from warmup.ledger.mailboxes import MailboxWriter
 from warmup.ledger.own import OwnWriter
 from warmup.ledger.reports import ReportWriter
+from warmup.ledger.retention import RetentionWriter
 from warmup.ledger.retirements import RetirementWriter
 from warmup.ledger.sightings import SightingWriter
 from warmup.ledger.slots import SlotWriter
 from warmup.ledger.standings import StandingWriter
 from warmup.ledger.status import StatusReader
 from warmup.ledger.store import Guard, Store
+from warmup.ledger.timekeeping import Timekeeping
 from warmup.ledger.trials import TrialReader
 
 
@@ -39,6 +41,7 @@ class Ledger:
         self.store = Store(database, durable=durable, guard=guard)
         self._high_water = HighWater(database.mark, durable=durable)
         self.installation = InstallationWriter(self.store, self._high_water)
+        self.timekeeping = Timekeeping(self.store)
         self.mailboxes = MailboxWriter(self.store)
         self.slots = SlotWriter(self.store)
         self.attempts = AttemptWriter(self.store, self._high_water)
@@ -53,6 +56,7 @@ class Ledger:
         self.own = OwnWriter(self.store)
         self.trials = TrialReader(self.store)
         self.retirements = RetirementWriter(self.store)
+        self.retention = RetentionWriter(self.store)
         self.status = StatusReader(self.store)
         self.export = ExportReader(self.store)
 

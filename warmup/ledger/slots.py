@@ -132,6 +132,10 @@ class SlotWriter:
         """When the next waiting slot falls due; None where none waits."""
         return await self._store.read(_next_due)
 
+    async def last_due(self, mailbox_id: MailboxId) -> datetime | None:
+        """When the last of the mailbox's waiting slots falls due; None where none waits."""
+        return await self._store.read(_last_due, mailbox_id)
+
     async def get(self, slot_id: SlotId) -> Slot:
         """One slot; KeyError."""
         return await self._store.read(_get, slot_id)
@@ -295,6 +299,11 @@ def due_query(now: datetime) -> Select[int]:
 
 def _due(connection: Connection, now: datetime) -> tuple[MailboxId, ...]:
     return tuple(MailboxId(mailbox_id) for mailbox_id in dict.fromkeys(connection.execute(due_query(now)).scalars()))
+
+
+def _last_due(connection: Connection, mailbox_id: MailboxId) -> datetime | None:
+    query = select(func.max(due_slots.c.due_at)).where(due_slots.c.mailbox_id == mailbox_id)
+    return connection.execute(query).scalar()
 
 
 def due_of_query(mailbox_id: MailboxId, now: datetime) -> Select[*tuple[Any, ...]]:

@@ -107,11 +107,12 @@ class LaneDay:
     def room(self) -> int:
         """Messages this lane may still send that day, never negative.
 
-        A lane braked since it was planned keeps the share of its target that the brake leaves; one halted since keeps
-        nothing, and one planned under the halt keeps its probes. A lane freed since gets no more than was planned.
+        A lane braked since it was planned sends no more that day: what shows a turn is most of the last messages, and
+        the next would go the same way. One halted since keeps nothing either, and one planned under the halt keeps its
+        probes. A lane freed since gets no more than was planned.
         """
         allowed = self.target
-        if self.standing_now is Standing.HALTED and self.standing_planned is not Standing.HALTED:
+        if self.standing_now.is_braked and self.standing_now.gravity > self.standing_planned.gravity:
             allowed = 0
         elif self.factor_now < self.factor_planned:
             # A product of floats may miss a whole number by a hair, and ceil would add a message for it.

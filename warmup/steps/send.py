@@ -213,4 +213,5 @@ def rules(circle: Circle) -> Rules:
         own_reserve_ratio=limits.own_reserve_ratio,
         own_fresh=timedelta(minutes=limits.own_fresh_minutes),
         domain_limit=limits.domain_daily,
+        leaps=circle.clock.leaps,
     )
