@@ -1,27 +1,33 @@
 """Start, tick, drain, stop.
 
 The daemon decides nothing about mail. It takes the ledger's lock, brings the ledger to a known state (schema, recovery,
-restored or not), opens the doors, and from then on asks the agenda what is due and hands it to the engine. It ticks by
-the event loop's own clock, which nobody sets: a hand that goes by the wall clock stands still for as long as that was
-set back. `stop` ends ticking first, and then drains what runs.
+restored or not), opens the doors, and from then on asks the agenda what is due and hands it to the engine. APScheduler
+is the clock's hand and nothing more: one interval job for the tick, one for the watchdog. Its jobs are due by the wall
+clock, so a clock that was set back would keep the hand from moving until it had caught up: the loop's own clock, which
+nobody sets, notices, and the hand begins anew. `stop` ends ticking first, then drains what runs, and only then shuts
+the scheduler down, since `shutdown` would cancel running coroutines.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import structlog
+from apscheduler.executors.asyncio import AsyncIOExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from warmup.clock import Leap
+from warmup.clock import Leap, pause
 from warmup.config import Settings, providers_of
 from warmup.engine.local import LocalEngine
 from warmup.engine.perform import perform
 from warmup.engine.work import Work
-from warmup.ledger.errors import LedgerError, LedgerFailed
+from warmup.ledger.errors import LedgerBusy, LedgerError, LedgerFailed
+from warmup.metrics import LAG_SECONDS
 from warmup.policy.attention import deadline, first_look
+from warmup.policy.rulebook import rules
 from warmup.steps.agenda import Agenda
+from warmup.steps.aside import aside
 from warmup.steps.circle import Circle
 from warmup.wire.systemd import Supervisor
 
@@ -30,8 +36,19 @@ log = structlog.get_logger("daemon")
 _STANDS_STILL = timedelta(minutes=1)
 """Ledger time that waits longer than this for the wall clock is worth a line."""
 
+_SET_SECONDS = 1.0
+"""A wall clock that goes apart from the loop's by more than this between two looks was set, not slewed."""
+
 # What is in use for as long as the process lives.
 _FIXED = ("ledger", "vault", "http", "daemon", "engine", "network", "rehearsal", "content", "log")
+
+CLOSING_SECONDS = 10.0
+"""What farewells to servers, the doors and the ledger's last page may take, one after the other; real time."""
+
+
+def time_to_end(drain_seconds: float) -> float:
+    """How long work may go on after SIGTERM, in seconds, so that the process has ended within `drain_seconds`."""
+    return max(drain_seconds - CLOSING_SECONDS, drain_seconds / 2)
 
 
 class Daemon:
@@ -43,6 +60,7 @@ class Daemon:
         self._supervisor = supervisor
         self._ready = False
         self._trouble: str | None = None
+        self._lost: LedgerBusy | None = None
         self._leap: Leap | None = None
         self._stands_still = False
         self._asked_to_stop = asyncio.Event()
@@ -56,7 +74,7 @@ class Daemon:
 
     async def start(self) -> None:
         """Bring the ledger to a known state: nothing in flight, a restored ledger noticed. Then work may begin."""
-        circle, observe = self.circle, self.circle.settings.observe
+        circle = self.circle
         circle.clock.resume(await circle.ledger.timekeeping.read())
         await self._keep_time()
         now = circle.clock.now()
@@ -65,23 +83,33 @@ class Daemon:
             # Another incarnation draws other slots: those of the lost days are never made again.
             circle.clock.reseed((await circle.ledger.installation.get()).seed)
             log.warning("restored", lapsed=restored.lapsed, held_until=restored.held_until.isoformat())
-        recovered = await circle.ledger.attempts.recover(
-            now=now,
-            look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
-            deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
-        )
-        if recovered:
-            log.warning("recovered", uncertain=len(recovered))
+        await self._recover()
+        # Five hundred patterns are made ready once: not while mail is on its way.
+        await aside(rules)
         concurrency = circle.settings.daemon.concurrency
         self._engine = LocalEngine(lambda work: perform(work, self.circle), concurrency=concurrency)
         self._ready = True
         log.info("ready", concurrency=concurrency, speed=circle.clock.speed)
+
+    async def _recover(self, *, alive: str | None = None) -> None:
+        circle, now, observe = self.circle, self.circle.clock.now(), self.circle.settings.observe
+        recovered = await circle.ledger.attempts.recover(
+            now=now,
+            look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
+            deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
+            alive=alive,
+        )
+        if recovered:
+            log.warning("recovered", uncertain=len(recovered))
 
     async def tick(self) -> int:
         """Submit what is due now; gives how many units were taken. None while the disk takes nothing."""
         self._tells_of(self.circle.ledger.installation.trouble)
         if self._tells_of(await self.circle.ledger.installation.still_in_trouble()):
             return 0
+        if self.circle.ledger.was_lost:
+            # Another daemon may have held it meanwhile, and ended with mail in flight.
+            await self._recover(alive=self.circle.node)
         await self._keep_time()
         due = await self.agenda.due()
         taken = sum(self.engine.submit(Work(step, mailbox)) for step, mailbox in due)
@@ -89,19 +117,35 @@ class Daemon:
         return taken
 
     async def run(self) -> None:
-        """Tick every `daemon.tick_seconds` until `ask_to_stop`, then drain within `daemon.drain_seconds`."""
-        settings, watchdog_seconds = self.circle.settings, self._supervisor.watchdog_seconds
-        self._supervisor.say("READY=1")
-        async with asyncio.TaskGroup() as hands:
-            hands.create_task(self._each(settings.daemon.tick_seconds, self._guarded_tick))
-            if watchdog_seconds:
-                hands.create_task(self._each(watchdog_seconds / 3, self._pat))
-            await self._asked_to_stop.wait()
+        """Tick every `daemon.tick_seconds` until `ask_to_stop`, then drain within `daemon.drain_seconds`.
 
-            self._supervisor.say("STOPPING=1")
-            clean = await self.engine.drain(settings.daemon.drain_seconds)
+        Raises LedgerBusy, then, where another daemon took the ledger over.
+        """
+        settings = self.circle.settings
+        scheduler = AsyncIOScheduler(
+            jobstores={"default": MemoryJobStore()},
+            executors={"default": AsyncIOExecutor()},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            timezone=UTC,
+        )
+        scheduler.add_job(self._guarded_tick, "interval", seconds=settings.daemon.tick_seconds, id="tick")
+        if self._supervisor.watchdog_seconds:
+            scheduler.add_job(self._pat, "interval", seconds=self._supervisor.watchdog_seconds / 3, id="watchdog")
+        scheduler.start()
+        watch = asyncio.create_task(self._watch_the_loop(scheduler), name="loop-lag")
+        self._supervisor.say("READY=1")
+        await self._guarded_tick()
+        await self._asked_to_stop.wait()
+
+        self._supervisor.say("STOPPING=1")
+        scheduler.pause()
+        clean = await self.engine.drain(time_to_end(settings.daemon.drain_seconds))
+        scheduler.shutdown(wait=False)
+        watch.cancel()
         self._ready = False
         log.info("stopped", clean=clean)
+        if self._lost is not None:
+            raise self._lost
 
     def ask_to_stop(self) -> None:
         """Make `run` drain and return; a second call changes nothing."""
@@ -127,13 +171,6 @@ class Daemon:
         except LedgerError as trouble:
             return str(trouble)
 
-    async def _each(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
-        """`act` now and `seconds` after it ended, again and again, until it is time to stop."""
-        while not self._asked_to_stop.is_set():
-            await act()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked_to_stop.wait(), seconds)
-
     async def _keep_time(self) -> None:
         """Look at the clock, keep how it ran, and say once that it was set."""
         clock = self.circle.clock
@@ -154,6 +191,10 @@ class Daemon:
             await self.tick()
         except LedgerFailed as failure:
             self._tells_of(str(failure))
+        except LedgerBusy as busy:
+            log.error("ledger lost", error=str(busy))
+            self._lost = busy
+            self.ask_to_stop()
         except Exception:  # the edge of a tick: logged, and the next tick asks again
             log.exception("tick failed")
 
@@ -168,5 +209,21 @@ class Daemon:
         self._trouble = trouble
         return trouble is not None
 
-    async def _pat(self) -> None:
+    async def _watch_the_loop(self, scheduler: AsyncIOScheduler) -> None:
+        """Measure how late the loop is, and let the clock's hand begin anew where the wall clock was set.
+
+        The loop's own clock stands still while the machine sleeps, which is no fault of the loop.
+        """
+        loop, wall = asyncio.get_running_loop(), self.circle.clock.wall
+        apart = wall().timestamp() - loop.time()
+        while True:
+            expected = loop.time() + LAG_SECONDS
+            await pause(LAG_SECONDS)
+            self.circle.process.lagged(loop.time() - expected)
+            before, apart = apart, wall().timestamp() - loop.time()
+            if abs(apart - before) > _SET_SECONDS:
+                for job in scheduler.get_jobs():
+                    job.modify(next_run_time=wall())
+
+    def _pat(self) -> None:
         self._supervisor.say("WATCHDOG=1")

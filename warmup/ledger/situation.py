@@ -171,8 +171,12 @@ def _facts() -> Select[*tuple[Any, ...]]:
     provider: Any = bindparam("provider")
     now, hour_ago = bindparam("now", type_=UtcDateTime()), bindparam("hour_ago", type_=UtcDateTime())
     hour_elapsed = bindparam("hour_elapsed", type_=UtcDateTime())
+    # The few tests of the date, by the slots' unique key (ledger/tests): they are of no day and no lane.
+    of_date = and_(slots.c.mailbox_id == mailbox, slots.c.date == date, slots.c.number < 0)
+    tests = select(slots.c.id).where(of_date)
     went = and_(outcomes.c.mailbox_id == mailbox, outcomes.c.date == date, outcomes.c.outcome.in_(COUNTED))
-    flies = and_(flights.c.mailbox_id == mailbox, flights.c.date == date)
+    went &= outcomes.c.slot_id.not_in(tests)
+    flies = and_(flights.c.mailbox_id == mailbox, flights.c.date == date, flights.c.slot_id.not_in(tests))
     recent = and_(
         outcomes.c.account_id == bindparam("account_id"), outcomes.c.at > hour_elapsed, outcomes.c.outcome.in_(COUNTED)
     )

@@ -22,7 +22,7 @@ class Timekeeping:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.path = store.path.with_name(store.path.name + ".clock")
+        self.path = store.database.mark.with_name(store.database.mark.name + ".clock")
         self._kept: Course | None = None
 
     async def read(self) -> Course | None:
