@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -67,11 +68,11 @@ def test_a_wait_is_stretched_by_half_at_the_most_and_never_past_grace() -> None:
     assert minutes(GREYLISTED, share=1.0) == [0, 9, 9 + 18]
     assert minutes(deferred(451, "4.3.0"), share=1.0) == [0, 7.5, 7.5 + 15]
     late = DUE + timedelta(minutes=23)
-    drawn = {"due_at": DUE, "grace": GRACE, "rng": Drawn(1.0)}
-    assert next_try(GREYLISTED, ordinal=1, now=late, **drawn) == DUE + GRACE
+    tried = partial(next_try, ordinal=1, due_at=DUE, grace=GRACE, rng=Drawn(1.0))
+    assert tried(GREYLISTED, now=late) == DUE + GRACE
     # To the last moment, and not beyond.
-    assert next_try(LOST, ordinal=1, now=DUE + timedelta(minutes=29), **drawn) == DUE + GRACE
-    assert next_try(LOST, ordinal=1, now=DUE + timedelta(minutes=29, seconds=1), **drawn) is None
+    assert tried(LOST, now=DUE + timedelta(minutes=29)) == DUE + GRACE
+    assert tried(LOST, now=DUE + timedelta(minutes=29, seconds=1)) is None
 
 
 @pytest.mark.parametrize(
