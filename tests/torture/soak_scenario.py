@@ -5,6 +5,7 @@ restarted, politely and with -9, in the first third, and then left alone so that
 are memory, file descriptors, the event loop, the walls, at most once, and the ledger's size. Nothing here asserts.
 """
 
+import json
 import random
 import re
 import sqlite3
@@ -17,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from signal import SIGUSR1, SIGUSR2
-from statistics import median
+from statistics import median, quantiles
 
 from tests.scenarios.house import House, Row, Town
 from tests.torture.gauges import Gauges, Lags
@@ -29,21 +30,26 @@ DAY = timedelta(hours=24)
 MOST_RSS = 150.0
 """MiB."""
 FLAT = 0.10
-MOST_LAG = 0.1
-"""Seconds that the loop may be late in 99 of 100 samples."""
 LIMIT, TARGET = 8, 5
 """Messages a mailbox may send in any 24 hours, and means to: near enough to the wall to lean on it."""
 
 NAP = 0.5
-SLACK = 8.0
-"""MiB or descriptors that a day may differ by in any case: a fleet of twelve has few to be a tenth of."""
+WARM, CONCURRENCY = 32, 20
+"""Sessions that are kept warm, and units of work at once: what the daemon may have open besides its own files."""
+
+SPARE = 10
+"""Descriptors: of scrapes, name look-ups and connections that are being made or given up."""
 
 EVIDENCE_KEPT = 62
 NEVER_FORGOTTEN = timedelta(days=60)
-STEPS_APART = 3
-"""Days: rows past retention go daily, and a day of a message is its plan's."""
+STEPS_APART = 1.75
+"""Days: what is past retention goes once a day, and while servers are down or we restart a little later."""
 
 MOST_SAID = 20
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+EACH = 4
+"""Mailboxes of a domain."""
 
 COMPLAINTS = re.compile(r"Traceback|never retrieved|unit failed|tick failed|exception in callback", re.IGNORECASE)
 
@@ -53,6 +59,7 @@ class Plan:
     """How much is played. `chaos` is the share of messages and IMAP commands that meet a fault.
 
     `restarts` of the daemon, `outages` of the servers; both at days drawn from the seed. `kept` is `retention.days`.
+    In 99 of 100 samples the loop may be late by `lag` seconds, besides what a bystander is late on the same machine.
     """
 
     mailboxes: int
@@ -62,6 +69,7 @@ class Plan:
     restarts: int
     outages: int
     kept: int
+    lag: float
 
     @property
     def speed(self) -> float:
@@ -70,8 +78,8 @@ class Plan:
 
 
 PLANS = {
-    Form.SHORT: Plan(mailboxes=12, days=6, seconds=24, chaos=0.01, restarts=2, outages=1, kept=3),
-    Form.FULL: Plan(mailboxes=100, days=66, seconds=840, chaos=0.01, restarts=6, outages=12, kept=3),
+    Form.SHORT: Plan(mailboxes=12, days=7, seconds=28, chaos=0.01, restarts=2, outages=1, kept=3, lag=2.0),
+    Form.FULL: Plan(mailboxes=100, days=66, seconds=840, chaos=0.01, restarts=6, outages=12, kept=3, lag=0.1),
 }
 
 
@@ -92,11 +100,18 @@ class Course:
     days: list[Day]
     settled: int
     peak: float = 0.0
+    ended: datetime = NEVER
+    bystander: list[float] = field(default_factory=list)
 
     @property
     def alone(self) -> list[Day]:
         """The days on which nothing but the daemon itself can change what it costs."""
         return self.days[self.settled :]
+
+    @property
+    def noise(self) -> float:
+        """How late a process that does nothing was on this machine meanwhile, in 99 of 100 times: seconds."""
+        return quantiles(self.bystander, n=100)[-1]
 
     def lags(self) -> Lags:
         """Those of all days."""
@@ -112,11 +127,12 @@ def run(form: Form, folder: Path) -> Outcome:
     town = Town.open(
         folder / "town",
         *("--start", datetime.now(UTC).isoformat(), "--speed", str(plan.speed)),
-        *("--accounts", str(-(-plan.mailboxes // 3)), "--seed", SEED, "--chaos", str(plan.chaos)),
+        *("--accounts", str(EACH), "--companies", str(plan.mailboxes // EACH - 3)),
+        *("--seed", SEED, "--chaos", str(plan.chaos)),
     )
     house = House(folder=folder / "house", environ=surroundings(plan))
     try:
-        house.install(ca_file=town.ca_file)
+        house.install(ca_file=town.ca_file, more=receivers(town))
         house.enrol_all(
             town.accounts[: plan.mailboxes], daily_limit=LIMIT, target=TARGET, ramp="esp", provider="custom"
         )
@@ -125,6 +141,15 @@ def run(form: Form, folder: Path) -> Outcome:
     finally:
         house.close()
         town.close()
+
+
+def receivers(town: Town) -> str:
+    """Three receiving providers that all domains of the mail world belong to, as configuration."""
+    domains = sorted({account["domain"] for account in town.accounts})
+    return "".join(
+        f"\n[providers.{name}]\ndomains = {json.dumps(domains[n::3])}\n"
+        for n, name in enumerate(("north", "south", "west"))
+    )
 
 
 def surroundings(plan: Plan) -> dict[str, str]:
@@ -164,9 +189,12 @@ def play(plan: Plan, town: Town, house: House) -> Course:
             asked = int(on)
             day.lags.add(gauges.lags())
             say(plan, course, asked)
+        asleep = time.monotonic()
         time.sleep(NAP)
+        course.bystander.append(time.monotonic() - asleep - NAP)
     course.days[-1].lags.add(gauges.lags())
     course.peak = gauges.peak()
+    course.ended = town.started + (datetime.now(UTC) - town.started) * plan.speed
     return course
 
 
@@ -194,11 +222,12 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
     stopped = house.stop()
     journal, messages = town.journal(), house.export("messages")
     doubles = [key for key, n in Counter(row["message_id"] for row in journal).items() if n > 1]
-    lost = unknown(journal, messages)
+    lost = unknown(journal, messages, course.ended)
     rss = [median(day.rss) for day in course.alone]
     descriptors = [median(day.descriptors) for day in course.alone]
     most = max(course.peak, *(max(day.rss) for day in course.days if day.rss))
     lags = course.lags()
+    lag = lags.quantile(0.99)
     broken = [
         *(f"taken twice: {key}" for key in doubles),
         *(f"unknown to the ledger: {key}" for key in lost),
@@ -208,8 +237,8 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
                 *([] if stopped == 0 else [f"the daemon ended with {stopped}"]),
                 *([] if most <= MOST_RSS else [f"RSS of {most:.0f} MiB"]),
                 *not_flat("RSS", rss),
-                *not_flat("descriptors", descriptors),
-                *([] if lags.quantile(0.99) <= MOST_LAG else [f"p99 of the loop's lag is {lags.quantile(0.99):g} s"]),
+                *too_many(plan, course.days),
+                *([] if lag <= plan.lag + course.noise else [f"p99 of the loop's lag is {lag:g} s"]),
                 *(f"log: {line}" for line in complaints(house.log)),
                 *overdue(house.ledger, plan),
             ]
@@ -219,7 +248,8 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
         f"{plan.mailboxes} mailboxes × {plan.days} days at {plan.speed:g}:1, {len(journal)} messages, "
         f"RSS {min(rss):.0f} to {max(rss):.0f} (peak {most:.0f}) MiB, "
         f"descriptors {min(descriptors):.0f} to {max(descriptors):.0f}, "
-        f"loop lag p99 ≤ {lags.quantile(0.99) * 1000:g} ms of {lags.samples}, ledger {course.days[-1].ledger:.1f} MiB"
+        f"loop lag p99 ≤ {lag * 1000:g} ms of {lags.samples} (a bystander's {course.noise * 1000:.0f} ms), "
+        f"ledger {course.days[-1].ledger:.1f} MiB"
     )
     return Outcome(
         scenario="soak",
@@ -232,11 +262,10 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
     )
 
 
-def unknown(journal: Sequence[Row], messages: Sequence[Row]) -> list[str]:
+def unknown(journal: Sequence[Row], messages: Sequence[Row], ended: datetime) -> list[str]:
     """What servers took and the ledger does not know, though it is not old enough to be forgotten."""
     known = {row["message_id"] for row in messages}
-    last = max((datetime.fromisoformat(row["at"]) for row in journal), default=datetime.max.replace(tzinfo=UTC))
-    young = (row for row in journal if datetime.fromisoformat(row["at"]) > last - NEVER_FORGOTTEN)
+    young = (row for row in journal if datetime.fromisoformat(row["at"]) > ended - NEVER_FORGOTTEN)
     return [row["message_id"] for row in young if not row["own"] and row["message_id"] not in known]
 
 
@@ -255,9 +284,16 @@ def over_limit(journal: Iterable[Row]) -> list[str]:
 
 def not_flat(what: str, course: Sequence[float]) -> list[str]:
     """Days that lie further from the middle than they may."""
-    middle = median(course)
-    astray = [value for value in course if abs(value - middle) > max(FLAT * middle, SLACK)]
+    middle = median(course or [0.0])
+    astray = [value for value in course if abs(value - middle) > FLAT * middle]
     return [f"{what} not flat: {value:.0f} where the middle is {middle:.0f}" for value in astray]
+
+
+def too_many(plan: Plan, days: Iterable[Day]) -> list[str]:
+    """Descriptors beyond those of a daemon at rest and of the sessions that may be open: kept warm, or in use."""
+    counts = [count for day in days for count in day.descriptors]
+    most = min(counts) + min(2 * plan.mailboxes, WARM + CONCURRENCY) + SPARE
+    return [f"{max(counts)} descriptors, {most} at the most"] * (max(counts) > most)
 
 
 def complaints(log: Path) -> list[str]:
@@ -273,7 +309,7 @@ def overdue(ledger: Path, plan: Plan) -> list[str]:
         (now,) = connection.execute("SELECT MAX(at) FROM looks").fetchone()
         found = []
         for table, kept in (("looks", plan.kept), ("own_readings", plan.kept), ("outcomes", EVIDENCE_KEPT)):
-            horizon = now - (kept + STEPS_APART) * 86_400 * 1_000_000
+            horizon = now - int((kept + STEPS_APART) * 86_400 * 1_000_000)
             query = f"SELECT COUNT(*) FROM {table} WHERE at < ? AND at < (SELECT MAX(at) FROM {table})"
             (old,) = connection.execute(query, (horizon,)).fetchone()
             found += [f"{old} rows of {table} older than {kept} days"] * (old > plan.mailboxes)

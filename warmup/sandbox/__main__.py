@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     clock = WallClock(seed=options.seed, speed=options.speed, anchor=(anchor, options.start))
     names = [receiver.name for receiver in options.world.receivers]
     first, second, third = (names * 3)[:3]
-    providers = cast(options.seed, receivers=(first, second, third), accounts_each=options.accounts)
+    receivers = (first, second, third)
+    providers = cast(options.seed, receivers=receivers, accounts_each=options.accounts, more=options.companies)
     options.folder.mkdir(parents=True, exist_ok=True)
     stops = Stops(lambda stop, account: _say(f"held {stop.value} {account}".rstrip())) if options.commands else None
     sandbox = Sandbox(
@@ -149,7 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start", type=_instant, required=True, help="the first instant, ISO 8601 with a zone")
     parser.add_argument("--anchor", type=_instant, help="the wall instant at which time was --start (now)")
     parser.add_argument("--world", type=_world, default="gentle", help="a world's name, or a TOML file")
-    parser.add_argument("--accounts", type=int, default=3, help="accounts at each of the three providers")
+    parser.add_argument("--accounts", type=int, default=3, help="accounts at each provider")
+    parser.add_argument("--companies", type=int, default=0, help="providers besides the three, each of a domain")
     parser.add_argument("--commands", action="store_true", help="hear commands on stdin")
     parser.add_argument(
         "--fault",

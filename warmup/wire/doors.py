@@ -58,7 +58,7 @@ class Doors:
         refused: LoginNews | None = None,
         keep_seconds: float = 30.0,
         stale_seconds: float = 5.0,
-        most_kept: int = 64,
+        most_kept: int = 32,
     ) -> None:
         self.network = network
         self._unseal = unseal
