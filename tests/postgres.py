@@ -45,7 +45,7 @@ class Server:
 
     folder: Path
     port: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] = field(init=False)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @classmethod
@@ -66,18 +66,8 @@ class Server:
             cwd=folder,
             **_as(owner),
         )
-        port = _free_port()
-        options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [str(programs / "postgres"), "-D", str(data), "-p", str(port), *options],
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                **_as(owner),
-            )
-        server = cls(folder=folder, port=port, process=process)
-        until(server.answers, seconds=60, what="PostgreSQL answers")
+        server = cls(folder=folder, port=_free_port())
+        server.come_up()
         return server
 
     def answers(self) -> bool:
@@ -109,10 +99,24 @@ class Server:
         with psycopg.connect(self.where("postgres"), autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {database} WITH (FORCE)".encode())
 
-    def stop(self) -> None:
-        """End it, and remove what it kept."""
+    def go_down(self) -> None:
+        """End it at once, as a crash would."""
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(timeout=60)
+
+    def come_up(self) -> None:
+        """Start it and wait until it answers."""
+        programs = binaries()
+        assert programs is not None
+        options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        command = [str(programs / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port), *options]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **_as(_owner()))
+        until(self.answers, seconds=60, what="PostgreSQL answers")
+
+    def stop(self) -> None:
+        """End it, and remove what it kept."""
+        self.go_down()
         shutil.rmtree(self.folder)
 
 

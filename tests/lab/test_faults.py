@@ -44,7 +44,7 @@ pytestmark = pytest.mark.lab
 
 SPEED = 1000.0
 LIMITS = {"gmail.test": 40, "outlook.test": 40, "corp.test": 40, "stranger.example": 40}
-PATIENCE = 300.0
+PATIENCE = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from warmup.policy.brake import (
     next_volume,
 )
 from warmup.policy.evidence import Evidence, Finding, Sign, evidence_of
-from warmup.policy.headroom import Headroom
+from warmup.policy.headroom import GROWTH, LEAST, Headroom
 from warmup.policy.standing import Standing
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -140,6 +140,30 @@ def test_more_spam_never_gives_a_better_standing(signs: list[Sign], where: int) 
     assert judge_lane(worse, START).standing.gravity >= judge_lane(better, START).standing.gravity
 
 
+@given(st.lists(SIGNS, min_size=1, max_size=50), st.integers(0, 49))
+def test_more_spam_never_lets_a_lane_grow_faster(signs: list[Sign], where: int) -> None:
+    where %= len(signs)
+    worse = judge_lane(seen([*signs[:where], Sign.SPAM, *signs[where + 1 :]]), START)
+    better = judge_lane(seen([*signs[:where], Sign.INBOX, *signs[where + 1 :]]), START)
+    assert LEAST <= worse.growth <= better.growth <= GROWTH
+
+
+def test_a_lane_learns_to_grow_slowly_where_one_in_ten_goes_to_spam_and_fast_where_one_in_a_hundred_does() -> None:
+    growth = [judge_lane(seen(([Sign.INBOX] * good + [Sign.SPAM]) * 10), START).growth for good in (9, 99)]
+    assert growth[0] < 0.05
+    assert growth[1] > 0.2
+
+
+def test_what_follows_no_volume_takes_nothing_of_the_growth() -> None:
+    lost = ([Sign.INBOX] * 5 + [Sign.MISSING, Sign.MOVED]) * 5
+    assert judge_lane(seen(lost), START).growth == GROWTH
+
+
+@given(st.lists(SIGNS, max_size=60))
+def test_after_any_history_good_findings_give_back_all_of_the_growth(signs: list[Sign]) -> None:
+    assert judge_lane(seen([*signs, *[Sign.INBOX] * 100]), START).growth == GROWTH
+
+
 @given(st.lists(SIGNS, max_size=60))
 def test_after_any_history_good_findings_make_a_lane_sound(signs: list[Sign]) -> None:
     after = seen([*signs, *[Sign.INBOX] * 25], every=8 * HOUR)
@@ -194,8 +218,8 @@ def test_a_halted_lane_asks_ever_more_rarely_and_never_less_than_every_four_days
 
 
 def test_appetite_goes_with_the_inbox_share() -> None:
-    assert [appetite(ratio) for ratio in (None, 1.0, 0.95, 0.88, 0.2)] == [1, 1, 1, 0, 0]
-    assert appetite(0.915) == pytest.approx(0.5)
+    assert [appetite(ratio) for ratio in (None, 1.0, 0.92, 0.82, 0.2)] == [1, 1, 1, 0, 0]
+    assert appetite(0.87) == pytest.approx(0.5)
 
 
 def test_what_a_standing_keeps_falls_with_its_gravity() -> None:

@@ -26,13 +26,16 @@ Row = dict[str, Any]
 T = TypeVar("T")
 
 CONFIG = """\
+[ledger]
+url = "{url}"
+
 [http]
 listen = "127.0.0.1:0"
 
 # Real seconds, while the ledger's own pass by the thousand.
 [daemon]
 tick_seconds = 0.2
-drain_seconds = 15
+drain_seconds = 30
 
 # Room for a restart within a rehearsal.
 [send]
@@ -118,16 +121,17 @@ class Town:
 
 @dataclass(slots=True, kw_only=True)
 class House:
-    """One installation in `folder`. `environ` is what its daemon is told besides."""
+    """One installation in `folder`. `environ` is what its daemon is told besides, `url` where its ledger is."""
 
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict)
+    url: str = "sqlite:///warmup.db"
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
     def install(self, *, ca_file: str = "", more: str = "") -> None:
         """Write a configuration, with `more` at its end, and let `init` make the rest."""
         self.folder.mkdir(parents=True)
-        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file) + more
+        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file, url=self.url) + more
         (self.folder / "config.toml").write_text(config, encoding="utf-8")
         self("init", str(self.folder))
 
@@ -188,17 +192,21 @@ class House:
         """`warmup export WHAT`, whether the daemon runs or is dead."""
         return [json.loads(line) for line in self("export", what, "--format", "jsonl").splitlines()]
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start the daemon and wait until it says that it is ready."""
-        daemon = self.launch()
-        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start the daemon with `options` of its own and wait until it says that it is ready."""
+        daemon = self.launch(options=options)
+        self.wait_until_ready()
         return daemon
 
-    def launch(self, *before: str) -> subprocess.Popen[bytes]:
+    def wait_until_ready(self) -> None:
+        """Return once the daemon says that it is ready."""
+        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+
+    def launch(self, *before: str, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start the daemon, by way of the command `before` that executes it, and wait for nothing."""
         with self.log.open("ab") as log:
             daemon = subprocess.Popen(
-                [*before, WARMUP, "run"],
+                [*before, WARMUP, "run", *options],
                 env={**self.surroundings, **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -211,7 +219,7 @@ class House:
         """End the daemon as a power cut does."""
         self.daemons[-1].send_signal(signal.SIGKILL)
         self.daemons[-1].wait(timeout=PATIENCE)
-        (self.folder / "warmup.db.http").unlink(missing_ok=True)
+        self.http_file.unlink(missing_ok=True)
 
     def stop(self) -> int:
         """Let the daemon drain; its exit code."""
@@ -227,7 +235,7 @@ class House:
 
     def get(self, path: str) -> tuple[int, str]:
         """The daemon's answer on its own door: status and body."""
-        address = (self.folder / "warmup.db.http").read_text(encoding="utf-8").strip()
+        address = self.http_file.read_text(encoding="utf-8").strip()
         with urllib.request.urlopen(f"{address}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
 
@@ -235,6 +243,19 @@ class House:
     def ledger(self) -> Path:
         """Its ledger's file."""
         return self.folder / "warmup.db"
+
+    def status(self, path: str) -> int:
+        """The status of the daemon's answer on its own door."""
+        try:
+            return self.get(path)[0]
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code
+
+    @property
+    def http_file(self) -> Path:
+        """Where its daemon says what address it listens on."""
+        return self.folder / ("warmup.db.http" if self.url.startswith("sqlite") else "warmup.http")
 
     @property
     def log(self) -> Path:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from tests.scenarios.house import Row
 
@@ -64,6 +65,17 @@ class Books:
         """For each message, how many were taken in the 24 hours that end with it."""
         instants = [datetime.fromisoformat(row["at"]) for row in self.journal if name in _names(row)]
         return [n + 1 - bisect_right(instants, at - DAY) for n, at in enumerate(instants)]
+
+    def overlaps(self) -> list[str]:
+        """Each message that was claimed before the outcome of its account's last one was kept."""
+        ended = [row for row in self.messages if row["outcome_source"] == "smtp" and row["attempts"] == 1]
+        ended.sort(key=lambda row: (row["account"], row["claimed_at"]))
+        return [
+            f"slot {later['slot']} was claimed at {later['claimed_at']}, slot {row['slot']} ended {row['outcome_at']}"
+            for row, later in pairwise(ended)
+            if row["account"] == later["account"]
+            and datetime.fromisoformat(later["claimed_at"]) < datetime.fromisoformat(row["outcome_at"])
+        ]
 
     def taken(self) -> set[int]:
         """The slots of the messages that the servers took."""

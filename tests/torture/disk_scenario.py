@@ -135,6 +135,8 @@ class _Attack:
             count.ended += 1
             _ended_well(house, said(), what, count)
             house.start()
+        if "ledger failed" in said():
+            until(lambda: "can be written again" in said(), seconds=PATIENCE, what=f"{what}: it says that it can write")
         _resumes(self.stage, count, before, what)
 
     @property

@@ -226,7 +226,8 @@ def breaches_of(stage: Played) -> list[str]:
     squeezed = [text for address in SQUEEZED for text in books.beyond(address, SQUEEZED_LIMIT, since=kills.squeezed_at)]
     rows = [row for row in books.messages if row["slot"] in kills.in_flight]
     overshoots = books.overshoots(stage.limits)
-    return [*kills.broken, *overshoots, *squeezed, *misjudged(rows, books.taken()), *left_over(books.messages)]
+    ends = [*misjudged(rows, books.taken()), *left_over(books.messages), *books.overlaps()]
+    return [*kills.broken, *overshoots, *squeezed, *ends]
 
 
 def misjudged(rows: list[Row], taken: set[int]) -> list[str]:

@@ -45,11 +45,12 @@ def staged(
     town: tuple[str, ...] = (),
     environ: Mapping[str, str] | None = None,
     limit: int = 400,
+    zone: str = "UTC",
 ) -> Iterator[Stage]:
     """Open a world with `accounts` at each of three providers, and install and enrol; all is closed at the end.
 
     `house` is where it is installed (inside `folder`), `town` are more of the world's options, `environ` more of the
-    daemon's surroundings, `limit` every account's daily limit.
+    daemon's surroundings, `limit` every account's daily limit, `zone` where they live.
     """
     with ExitStack() as stack:
         start = datetime.now(UTC).isoformat()
@@ -60,13 +61,13 @@ def staged(
         installed = House(folder=house or folder / "house", environ=surroundings)
         installed.install(ca_file=opened.ca_file)
         stack.callback(installed.close)
-        _enrol_all(installed, opened.accounts, limit)
+        _enrol_all(installed, opened.accounts, limit, zone)
         yield Stage(town=opened, house=installed)
 
 
-def _enrol_all(house: House, accounts: tuple[Row, ...], limit: int) -> None:
+def _enrol_all(house: House, accounts: tuple[Row, ...], limit: int, zone: str) -> None:
     columns = ["address", "password", "ramp", "provider", "daily-limit", "smtp", "smtp-security", "imap"]
-    columns.append("imap-security")
+    columns += ["imap-security", "timezone"]
     path = house.folder / "fleet.csv"
     path.touch(mode=0o600)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -74,7 +75,7 @@ def _enrol_all(house: House, accounts: tuple[Row, ...], limit: int) -> None:
         table.writerow(columns)
         for account in accounts:
             smtp, imap = (f"{account['host']}:{account[port]}" for port in ("smtp_port", "imaps_port"))
-            how = ["esp", "custom", limit, smtp, "starttls", imap, "tls"]
+            how = ["esp", "custom", limit, smtp, "starttls", imap, "tls", zone]
             table.writerow([account["address"], account["password"], *how])
     house("mailbox", "import", str(path))
     path.unlink()

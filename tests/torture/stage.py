@@ -7,7 +7,8 @@ a second nor mends anything.
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -154,3 +155,18 @@ def _sleeps(pid: int) -> bool:
     except OSError:
         return False
     return any(call.strip() in _SLEEPING for call in calls)
+
+
+def waited(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE) -> list[str]:
+    """Nothing once the condition holds, or one line that says it did not within `seconds` of real time."""
+    try:
+        until(condition, seconds=seconds, what=what, every=0.05)
+    except NotInTime as late:
+        return [str(late)]
+    return []
+
+
+def pass_by(seconds: float) -> None:
+    """Let that much real time pass, where it is time itself that is the test."""
+    over = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= over, seconds=2 * seconds, what="time passes", every=0.05)

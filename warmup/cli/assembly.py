@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from warmup.cli.granted import access_tokens
-from warmup.cli.opening import Guard, ledger_of
+from warmup.cli.opening import ledger_of
 from warmup.clock import Clock, HoldingClock, WallClock
 from warmup.config import ConfigError, Settings, providers_of
 from warmup.config.kinds import nameserver
 from warmup.content import load as load_grammars
 from warmup.ledger.installation import Anchor, Installation
 from warmup.ledger.ledger import Ledger
+from warmup.ledger.store import Guard
 from warmup.policy.login import is_spent
 from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.steps.circle import Circle

@@ -13,6 +13,8 @@ from warmup.cli.faults import Exit, Fault
 from warmup.config import ConfigError
 from warmup.content import ContentError
 from warmup.ledger.errors import (
+    BackupExists,
+    BackupUnusable,
     DuplicateMailbox,
     LedgerBusy,
     LedgerDamaged,
@@ -20,6 +22,7 @@ from warmup.ledger.errors import (
     LedgerMissing,
     LedgerNewer,
     LedgerOlder,
+    LedgerUnsettled,
     UnknownMailbox,
 )
 from warmup.mail.address import AddressError
@@ -79,11 +82,11 @@ def code_of_wire(error: WireError) -> Exit:
 
 def _code_of_ledger(error: LedgerError) -> Exit:
     match error:
-        case LedgerBusy():
+        case LedgerBusy() | LedgerUnsettled():
             return Exit.TRY_LATER
         case LedgerMissing() | LedgerNewer() | LedgerOlder():
             return Exit.BAD_CONFIG
-        case DuplicateMailbox() | UnknownMailbox():
+        case DuplicateMailbox() | UnknownMailbox() | BackupUnusable() | BackupExists():
             return Exit.BAD_INPUT
         case LedgerDamaged() | _:
             return Exit.DISK

@@ -46,7 +46,7 @@ def access_tokens(ledger: Ledger, vault: Vault, settings: Settings, *, network: 
         with vault.held():
             before = SealedGrant(authority=grant.authority, host=authority.host, sealed=grant.version)
             after = sealed_grant(vault, mailbox, authority, refresh_token)
-            kept = await _replaced(
+            kept = await replaced(
                 ledger, mailbox, before, after, lambda now: _opened(now, mailbox) == replace(grant, version=now.sealed)
             )
         return Grant(authority=grant.authority, refresh_token=refresh_token, version=after.sealed) if kept else grant
@@ -69,7 +69,7 @@ def access_tokens(ledger: Ledger, vault: Vault, settings: Settings, *, network: 
     return AccessTokens(network=network, authority=find, read=read, keep=keep, elapsed=clock.elapsed)
 
 
-async def _replaced(
+async def replaced(
     ledger: Ledger, mailbox: Mailbox, before: SealedGrant, after: SealedGrant, same: Callable[[SealedGrant], bool]
 ) -> bool:
     """Put `after` in the place of `before`, or of the `same` grant that another key has sealed (`secrets rotate`)."""

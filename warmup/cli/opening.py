@@ -1,19 +1,13 @@
 """The ledger that a configuration names: opened, and held by the one daemon."""
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from warmup.config import Settings
 from warmup.ledger.database import Database
 from warmup.ledger.ledger import Ledger
 from warmup.ledger.lock import DaemonLock, Holder, holder
 from warmup.ledger.session_lock import SessionLock, holder_on_server
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-Guard = Callable[["Connection"], None]
+from warmup.ledger.store import Guard
 
 
 def database_of(settings: Settings) -> Database:
@@ -28,7 +22,11 @@ def ledger_of(settings: Settings, *, guard: Guard | None = None) -> Ledger:
 
 def hold(settings: Settings, *, now: datetime, has_credential: bool = False) -> DaemonLock | SessionLock:
     """The one daemon's lock; LedgerBusy naming who has it, LedgerError where it cannot be believed or reached."""
-    database = database_of(settings)
+    return hold_database(database_of(settings), now=now, has_credential=has_credential)
+
+
+def hold_database(database: Database, *, now: datetime, has_credential: bool = False) -> DaemonLock | SessionLock:
+    """The same, for a ledger that no configuration names."""
     if database.file is None:
         return SessionLock.acquire(database, now=now, has_credential=has_credential)
     return DaemonLock.acquire(database.file, now=now, has_credential=has_credential)

@@ -42,15 +42,15 @@ async def rotated(ledger: Ledger, file: KeyFile) -> Rotated:
             keys = (new_key(), *keys)
             file.replace(keys)
 
-    vault, secrets = Vault(keys), 0
-    while (done := await _pass(ledger, vault)) > 0:
-        secrets += done
+    vault, ours = Vault(keys), set[bytes]()
+    while await _pass(ledger, vault, ours):
+        pass
 
     with file.alone() as now:
         if now[0] != keys[0]:
             raise KeyBusy(f"{file.path} was replaced meanwhile; run `warmup secrets rotate` again")
         file.replace(keys[:1])
-    return Rotated(secrets=secrets, path=file.path, is_new=is_new)
+    return Rotated(secrets=len(ours), path=file.path, is_new=is_new)
 
 
 async def _check_all_open(ledger: Ledger, vault: Vault) -> None:
@@ -73,20 +73,21 @@ async def _check_all_open(ledger: Ledger, vault: Vault) -> None:
         )
 
 
-async def _pass(ledger: Ledger, vault: Vault) -> int:
-    """Seal with the newest key what is not yet; how many were found."""
-    found = 0
+async def _pass(ledger: Ledger, vault: Vault, ours: set[bytes]) -> bool:
+    """Seal with the newest key what is not yet, and remember it in `ours`; False where nothing was left to seal."""
+    before = len(ours)
     identity = (await ledger.installation.get()).identity_key_sealed
     anew = vault.resealed(identity) if identity is not None else None
     if identity is not None and anew is not None:
         await ledger.installation.reseal_identity_key(identity, anew)
-        found += 1
-    for batch in _batches(await ledger.mailboxes.sealed(), _BATCH):
+        ours.add(anew)
+    kept = [one for one in await ledger.mailboxes.sealed() if one.sealed not in ours]
+    for batch in _batches(kept, _BATCH):
         changes = [(one, after) for one in batch if (after := vault.resealed(one.sealed)) is not None]
         if changes:
             await ledger.mailboxes.reseal(changes)
-        found += len(changes)
-    return found
+            ours.update(after for _, after in changes)
+    return len(ours) > before
 
 
 def _opens(vault: Vault, sealed: bytes) -> bool:

@@ -1,6 +1,7 @@
 """`warmup run`: the daemon, from the lock to the last log line."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -54,6 +55,8 @@ async def run_daemon(
 
     Raises LedgerBusy where another daemon holds the ledger, LedgerError, VaultError, CannotListen.
     """
+    # Whatever it writes from here on is for nobody else.
+    os.umask(0o077)
     with ExitStack() as held:
         credential = KeyFile.find(settings.vault.key_file, environ).is_credential
         lock = hold(settings, now=WallClock().now(), has_credential=credential)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from warmup.engine.work import Work
-from warmup.ledger.errors import LedgerFailed
+from warmup.ledger.errors import LedgerBusy, LedgerFailed
 
 log = structlog.get_logger("engine")
 
@@ -58,7 +58,7 @@ class LocalEngine:
             work = await self._queue.get()
             try:
                 await self._perform(work)
-            except LedgerFailed as failure:
+            except (LedgerFailed, LedgerBusy) as failure:
                 log.debug("unit put off", step=work.step.value, mailbox=work.mailbox, error=str(failure))
             except Exception:  # the edge of a unit: it is logged, and due again at the next tick
                 log.exception("unit failed", step=work.step.value, mailbox=work.mailbox)

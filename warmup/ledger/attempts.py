@@ -95,7 +95,7 @@ class AttemptWriter:
         does not wait to go (it went, it lapsed, another claimed it) is a Wait without an instant. Raises LedgerFailed
         where nothing could be made durable, Unmarked where all but the mark was: then nothing may be sent.
         """
-        answer = await self._store.write(_claim, slot_id, now=now, rules=rules, node=node, judge=judge)
+        answer = await self._store.write(claim_one, slot_id, now=now, rules=rules, node=node, judge=judge)
         match answer:
             case (claimed, mark):
                 try:
@@ -124,9 +124,21 @@ class AttemptWriter:
         watch = _Watch(look_at=look_at, deadline_at=deadline_at)
         return await self._store.write(_end, attempt_id, ended(answer), Source.SMTP, now, retry_at, watch)
 
-    async def recover(self, *, now: datetime, look_at: datetime, deadline_at: datetime) -> tuple[AttemptId, ...]:
-        """Close every attempt in flight as uncertain; those closed. Asked at start, once the daemon's lock is held."""
-        return await self._store.write(_recover, now, _Watch(look_at=look_at, deadline_at=deadline_at))
+    async def recover(
+        self, *, now: datetime, look_at: datetime, deadline_at: datetime, alive: str | None = None
+    ) -> tuple[AttemptId, ...]:
+        """Close every attempt in flight as uncertain; those closed. Asked at start, once the daemon's lock is held.
+
+        The node that is `alive`, if any, knows better how its own attempts end.
+        """
+        return await self._store.write(_recover, now, _Watch(look_at=look_at, deadline_at=deadline_at), alive)
+
+    async def claimed(self, slot_id: SlotId, *, node: str) -> Claimed | None:
+        """The attempt that `node` has in flight for a slot. Asked after a claim of which nobody knows whether it stood.
+
+        It waits for whatever transaction is still at work.
+        """
+        return await self._store.write(_claimed, slot_id, node)
 
     async def hold(self, account_id: AccountId, hold: NewHold, *, now: datetime) -> None:
         """Send nothing from an account, or on one lane of it, for a while: by its server's word."""
@@ -180,9 +192,10 @@ _LISTEN = _LISTEN.on_conflict_do_update(index_elements=["mailbox_id"], set_={"un
 _REMEMBER = update(installation).values(last_attempt=bindparam("attempt"))
 
 
-def _claim(
+def claim_one(
     connection: Connection, slot_id: SlotId, *, now: datetime, rules: Rules, node: str, judge: Judge
 ) -> tuple[Claimed, Mark] | Wait | Lapse:
+    """See `AttemptWriter.claim`; a test's claim is in the transaction that records its slot."""
     row = connection.execute(_WAITING, {"slot": slot_id}).mappings().one_or_none()
     if row is None:
         return _why_not_waiting(connection, slot_id)
@@ -276,8 +289,22 @@ def _watch_for(connection: Connection, slot_id: int, recipient_id: int, since: d
     connection.execute(_AWAIT, {"slot_id": slot_id, "recipient_id": recipient_id, "stage": stage, **when})
 
 
-def _recover(connection: Connection, now: datetime, watch: _Watch) -> tuple[AttemptId, ...]:
-    cut_off = [AttemptId(attempt_id) for attempt_id in connection.execute(select(flights.c.attempt_id)).scalars()]
+def _claimed(connection: Connection, slot_id: SlotId, node: str) -> Claimed | None:
+    query = (
+        select(slots, attempts.c.id.label("attempt_id"), attempts.c.ordinal)
+        .join(flights, flights.c.slot_id == slots.c.id)
+        .join(attempts, attempts.c.id == flights.c.attempt_id)
+        .where(slots.c.id == slot_id, attempts.c.node == node)
+    )
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else Claimed(id=AttemptId(row["attempt_id"]), ordinal=row["ordinal"], slot=slot_of(row))
+
+
+def _recover(connection: Connection, now: datetime, watch: _Watch, alive: str | None) -> tuple[AttemptId, ...]:
+    flying = select(flights.c.attempt_id).join(attempts, attempts.c.id == flights.c.attempt_id)
+    if alive is not None:
+        flying = flying.where(attempts.c.node != alive)
+    cut_off = [AttemptId(attempt_id) for attempt_id in connection.execute(flying).scalars()]
     lost = Ended(outcome=Outcome.UNCERTAIN, reply=None, text="the program ended before the outcome was known")
     for attempt_id in cut_off:
         _end(connection, attempt_id, lost, Source.RECOVERY, now, None, watch)

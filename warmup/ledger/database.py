@@ -38,8 +38,25 @@ class Database:
             raise LedgerError("a ledger needs a file; write sqlite:///FILE")
         return cls(url=parsed, file=Path(parsed.database), beside=Path(parsed.database))
 
+    @classmethod
+    def at(cls, file: Path) -> Self:
+        """The database of a file of SQLite's."""
+        return cls(url=URL.create("sqlite", database=str(file)), file=file, beside=file)
+
     def __str__(self) -> str:
         return str(self.file) if self.file is not None else f"{self.url.database} at {self.server}"
+
+    @property
+    def mark(self) -> Path:
+        """What the high-water mark is named after: one folder may see many ledgers of one server."""
+        return (
+            self.beside if self.file is not None else self.beside.with_name(f"{self.beside.name}.{self.url.database}")
+        )
+
+    @property
+    def spelled(self) -> str:
+        """The URL itself, its password included: not for people."""
+        return self.url.render_as_string(hide_password=False)
 
     @property
     def server(self) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, and_, exists, func, or_, select
 
 from warmup.ledger.believed import taken
 from warmup.ledger.reports import answered_by_others
-from warmup.ledger.slots import Slot, slot_of
+from warmup.ledger.slots import Slot, slot_of, warms
 from warmup.ledger.store import Store
 from warmup.ledger.sums import SENT, kept_sums
 from warmup.ledger.tables import (
@@ -135,7 +135,7 @@ def _accepted(connection: Connection, mailbox_id: MailboxId, since: date, until:
     mine = (outcomes.c.mailbox_id == mailbox_id) & (outcomes.c.date >= since) & (outcomes.c.date < until)
     query = (
         select(outcomes.c.date, outcomes.c.provider, func.count(outcomes.c.slot_id.distinct()).label("n"))
-        .where(mine, taken())
+        .where(mine, taken(), warms(outcomes.c.slot_id))
         .group_by(outcomes.c.date, outcomes.c.provider)
     )
     found = Counter({(row.date, row.provider): row.n for row in connection.execute(query)})
@@ -183,12 +183,13 @@ def _last_planned(connection: Connection) -> dict[MailboxId, date]:
 
 def _contacts(connection: Connection, mailbox_id: MailboxId, since: date, until: date) -> dict[MailboxId, int]:
     mine = (slots.c.mailbox_id == mailbox_id) & (slots.c.date >= since) & (slots.c.date < until)
+    mine &= slots.c.kind != Kind.TEST.value
     query = select(slots.c.recipient_id, func.count().label("n")).where(mine).group_by(slots.c.recipient_id)
     return {MailboxId(row.recipient_id): row.n for row in connection.execute(query)}
 
 
 def _load(connection: Connection, since: date, until: date) -> dict[MailboxId, int]:
-    between = (slots.c.date >= since) & (slots.c.date < until)
+    between = (slots.c.date >= since) & (slots.c.date < until) & (slots.c.kind != Kind.TEST.value)
     query = select(slots.c.recipient_id, func.count().label("n")).where(between).group_by(slots.c.recipient_id)
     return {MailboxId(row.recipient_id): row.n for row in connection.execute(query)}
 
@@ -217,6 +218,7 @@ def _answerable(
         .join(mailboxes, mailboxes.c.id == slots.c.mailbox_id)
         .where(
             slots.c.recipient_id == mailbox_id,
+            slots.c.kind != Kind.TEST.value,
             # A message is seen days after its date at the most, and no earlier than the day before it in any zone.
             slots.c.date >= date.fromordinal(since.date().toordinal() - 7),
             mailboxes.c.removed_at.is_(None),

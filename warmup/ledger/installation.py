@@ -5,11 +5,13 @@ ledger sends nothing for 24 hours and until every mailbox that receives was read
 is then out of every window, and what landed is known.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, exists, func, insert, select, update
 
+from warmup.clock import NO_LEAPS, Leaps
 from warmup.ledger.errors import LedgerDamaged, LedgerFailed
 from warmup.ledger.highwater import HighWater, Mark
 from warmup.ledger.resealing import leave_no_trace
@@ -62,8 +64,9 @@ class Restored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A restore holds sending: `until` at least, and until `unread` more mailboxes were read."""
+    """A restore noticed at `since` holds sending: `until` at least, and until `unread` more mailboxes were read."""
 
+    since: datetime
     until: datetime
     unread: int
 
@@ -112,8 +115,7 @@ class InstallationWriter:
         a mark of its own: there a mark that is missing or behind says that others went on.
         """
         mark = await self._store.aside(self._high_water.read)
-        shared = self._store.database.file is None
-        restored = await self._store.write(_check_restore, mark, now=now, shared=shared)
+        restored = await self._store.write(_check_restore, mark, now=now)
         await self._raise_mark()
         return restored
 
@@ -138,6 +140,16 @@ class InstallationWriter:
         known = await self.get()
         await self._store.aside(self._high_water.raise_to, Mark(known.incarnation, known.last_attempt))
 
+    async def restore_to_come(self) -> bool:
+        """True where the ledger went back and `check_restore` has not been asked since; changes nothing."""
+        # The mark first: it never gets ahead of the ledger, so one read earlier is not ahead of one read later.
+        mark = await asyncio.to_thread(self._high_water.read)
+        return not is_behind(mark, await self.get(), shared=self._store.database.file is None)
+
+    async def restored(self, *, now: datetime) -> Hold | None:
+        """What a restore holds sending for, or None; unlike `hold` it changes nothing."""
+        return await self._store.read(_hold_of_restore, now=now, leaps=NO_LEAPS)
+
     async def accept_restore(self) -> bool:
         """Lift a restore's hold at once, by the operator's word; False where there was none."""
         return await self._store.write(_accept)
@@ -155,17 +167,25 @@ def read_installation(connection: Connection) -> Installation:
     return _value(row)
 
 
-def hold_of_restore(connection: Connection, *, now: datetime) -> Hold | None:
+def hold_of_restore(connection: Connection, *, now: datetime, leaps: Leaps = NO_LEAPS) -> Hold | None:
     """See `InstallationWriter.hold`; the claim asks it inside its own transaction."""
+    hold = _hold_of_restore(connection, now=now, leaps=leaps)
+    if hold is None:
+        _set(connection, restored_at=None, held_until=None)
+    return hold
+
+
+def _hold_of_restore(connection: Connection, *, now: datetime, leaps: Leaps) -> Hold | None:
     row = connection.execute(select(installation.c.restored_at, installation.c.held_until)).one_or_none()
     if row is None or row.restored_at is None:
         return None
     unread = len(_unread_since(connection, row.restored_at))
-    if now < row.held_until:
-        return Hold(until=row.held_until, unread=unread)
+    # What was sent after the backup leaves the servers' 24 hours by elapsed time.
+    until = leaps.after(row.restored_at, row.held_until - row.restored_at)
+    if now < until:
+        return Hold(since=row.restored_at, until=until, unread=unread)
     if unread:
-        return Hold(until=now + _ASK_AGAIN, unread=unread)
-    _set(connection, restored_at=None, held_until=None)
+        return Hold(since=row.restored_at, until=now + _ASK_AGAIN, unread=unread)
     return None
 
 
@@ -218,9 +238,9 @@ def _reseal_identity_key(connection: Connection, before: bytes, after: bytes) ->
     return connection.execute(changed).rowcount > 0
 
 
-def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime, shared: bool) -> Restored | None:
+def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime) -> Restored | None:
     known = read_installation(connection)
-    if _is_behind(mark, known, shared=shared):
+    if is_behind(mark, known, shared=is_shared(connection)):
         return None
     incarnation = max(known.incarnation, mark.incarnation if mark else 0) + 1
     lapsed = lapse_everything(connection, now=now, reason="restored")
@@ -229,12 +249,17 @@ def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime, 
     return Restored(incarnation=incarnation, lapsed=lapsed, held_until=held_until)
 
 
-def _is_behind(mark: Mark | None, known: Installation, *, shared: bool) -> bool:
+def is_shared(connection: Connection) -> bool:
+    """True for a server's ledger: many machines know it, each with a mark of its own."""
+    return connection.dialect.name == "postgresql"
+
+
+def is_behind(mark: Mark | None, known: Installation, *, shared: bool) -> bool:
     """True where the ledger may be ahead of its mark: a crash between the two writes, or a ledger never used."""
     if shared:
         return mark is None or mark <= Mark(known.incarnation, known.last_attempt)
     if mark is None:
-        return known.last_attempt == 0
+        return known.last_attempt == 0 and known.incarnation == 1
     return mark.incarnation == known.incarnation and mark.attempt <= known.last_attempt
 
 

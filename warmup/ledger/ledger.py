@@ -11,11 +11,13 @@ from warmup.ledger import schema
 from warmup.ledger.attempts import AttemptWriter
 from warmup.ledger.database import Database
 from warmup.ledger.engagements import EngagementWriter
+from warmup.ledger.errands import ErrandWriter
 from warmup.ledger.evidence import EvidenceReader
 from warmup.ledger.export import ExportReader
 from warmup.ledger.highwater import HighWater
 from warmup.ledger.history import HistoryReader
 from warmup.ledger.installation import InstallationWriter
+from warmup.ledger.lock import holder
 from warmup.ledger.logins import LoginWriter
 from warmup.ledger.mailboxes import MailboxWriter
 from warmup.ledger.own import OwnWriter
@@ -27,6 +29,7 @@ from warmup.ledger.slots import SlotWriter
 from warmup.ledger.standings import StandingWriter
 from warmup.ledger.status import StatusReader
 from warmup.ledger.store import Guard, Store
+from warmup.ledger.timekeeping import Timekeeping
 from warmup.ledger.trials import TrialReader
 
 
@@ -36,11 +39,13 @@ class Ledger:
     def __init__(self, database: Database, *, durable: bool = True, guard: Guard | None = None) -> None:
         self.database = database
         self.store = Store(database, durable=durable, guard=guard)
-        self._high_water = HighWater(database.beside, durable=durable)
+        self._high_water = HighWater(database.mark, durable=durable)
         self.installation = InstallationWriter(self.store, self._high_water)
+        self.timekeeping = Timekeeping(self.store)
         self.mailboxes = MailboxWriter(self.store)
         self.slots = SlotWriter(self.store)
         self.attempts = AttemptWriter(self.store, self._high_water)
+        self.errands = ErrandWriter(self.store, self._high_water)
         self.sightings = SightingWriter(self.store)
         self.reports = ReportWriter(self.store)
         self.logins = LoginWriter(self.store)
@@ -54,6 +59,11 @@ class Ledger:
         self.retention = RetentionWriter(self.store)
         self.status = StatusReader(self.store)
         self.export = ExportReader(self.store)
+
+    @property
+    def was_lost(self) -> bool:
+        """True, once, after the daemon's lock was lost and taken again."""
+        return self.store.was_lost
 
     @property
     def path(self) -> Path:
@@ -82,8 +92,12 @@ class Ledger:
         """
         if create:
             schema.upgrade(url)
+        database = Database.of(url, beside=beside)
+        if database.file is not None and holder(database.file) is None:
+            # A daemon has looked when it began.
+            schema.refuse_a_mixture(database.file)
         schema.check(url)
-        return cls(Database.of(url, beside=beside), durable=durable, guard=guard)
+        return cls(database, durable=durable, guard=guard)
 
     async def close(self) -> None:
         """Let the database go, once what is under way has ended."""

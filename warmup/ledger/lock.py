@@ -87,7 +87,8 @@ class DaemonLock:
 
 
 def _taken(handle: int, wait_seconds: float) -> bool:
-    time.sleep(wait_seconds)
+    if wait_seconds:
+        time.sleep(wait_seconds)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

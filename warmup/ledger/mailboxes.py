@@ -141,9 +141,9 @@ class MailboxWriter:
         """Every sealed secret of every mailbox."""
         return await self._store.read(read_sealed)
 
-    async def reseal(self, many: Sequence[tuple[Sealed, bytes]]) -> int:
-        """Put each in the place of what was read; how many were still what was read. The old leave no trace."""
-        return await self._store.write(reseal, many)
+    async def reseal(self, many: Sequence[tuple[Sealed, bytes]]) -> None:
+        """Put each in the place of what was read, where that is still kept. The old leave no trace in the file."""
+        await self._store.write(reseal, many)
 
     async def set_credentials(self, mailbox_id: MailboxId, credentials: Sequence[Secret]) -> None:
         """Replace the sealed credentials of the protocols given (a new password)."""

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, exists, func, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.attempts import LONGEST_REPLY, NewHold, hold_one
-from warmup.ledger.slots import lapse_slot
+from warmup.ledger.slots import lapse_slot, warms
 from warmup.ledger.standings import mark_fresh, suppress_one
 from warmup.ledger.store import Store
 from warmup.ledger.tables import attempts, due_slots, mailboxes, sightings, slots
@@ -104,6 +104,7 @@ def answered_by_others(slot_id: Any) -> ColumnElement[bool]:
 def read_heard(connection: Connection, ids: Iterable[int], from_date: date, since: datetime) -> Iterator[Heard]:
     """Bounces and complaints about messages of these senders, oldest first; none about what was seen to arrive."""
     whose = reports.c.mailbox_id.in_(list(ids)) & (reports.c.date >= from_date) & (reports.c.at > since)
+    whose &= warms(reports.c.slot_id)
     arrived = exists().where(sightings.c.slot_id == reports.c.slot_id, sightings.c.placement.in_(_SEEN))
     failed = (reports.c.kind == Kind.BOUNCE.value) & (reports.c.action != DELAYED) & ~arrived
     query = select(reports).where(whose, failed | (reports.c.kind == Kind.COMPLAINT.value)).order_by(reports.c.id)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from warmup.ledger.tables import credentials, mailboxes
 from warmup.policy.mailbox import MailboxId
@@ -32,26 +32,28 @@ def read_sealed(connection: Connection) -> tuple[Sealed, ...]:
     )
 
 
-def reseal(connection: Connection, many: Sequence[tuple[Sealed, bytes]]) -> int:
-    """Put each `bytes` in the place of its `Sealed`, where that is still what is kept; how many were."""
+def reseal(connection: Connection, many: Sequence[tuple[Sealed, bytes]]) -> None:
+    """Put each `bytes` in the place of its `Sealed`, where that is still what is kept."""
     leave_no_trace(connection)
-    return sum(_resealed(connection, before, after) for before, after in many)
+    changed = (
+        update(credentials)
+        .where(
+            credentials.c.mailbox_id == bindparam("whose"),
+            credentials.c.protocol == bindparam("door"),
+            credentials.c.sealed == bindparam("before"),
+        )
+        .values(sealed=bindparam("after"))
+    )
+    connection.execute(
+        changed,
+        [
+            {"whose": before.mailbox, "door": before.protocol, "before": before.sealed, "after": after}
+            for before, after in many
+        ],
+    )
 
 
 def leave_no_trace(connection: Connection) -> None:
     """Where a sealed secret was, the file has zeros (SQLite): a key that is given up must open nothing in it."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete=ON")
-
-
-def _resealed(connection: Connection, before: Sealed, after: bytes) -> int:
-    changed = (
-        update(credentials)
-        .where(
-            credentials.c.mailbox_id == before.mailbox,
-            credentials.c.protocol == before.protocol,
-            credentials.c.sealed == before.sealed,
-        )
-        .values(sealed=after)
-    )
-    return connection.execute(changed).rowcount

@@ -1,17 +1,23 @@
 """Which revision a ledger has, and how it gets to the one this program needs.
 
 The migrations are alembic's and ship inside the wheel; in a checkout they lie beside the package. A ledger from a newer
-program is refused and never touched. An upgrade is one transaction: all of it, or none. Before a file with anything in
-it is upgraded, a copy is laid beside it; a server's ledger is its operator's to dump.
+program is refused and never touched. An upgrade is one transaction: all of it, or none, also where the process is
+killed. Before a file with anything in it is upgraded, a backup is laid beside it; a server's ledger is its operator's
+to dump.
 """
 
+import glob
 import sqlite3
+import struct
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from warmup.ledger.copy import copy_ledger, opened, problems_of
 from warmup.ledger.database import Database
 from warmup.ledger.engines import Hand, engine_of, failed, in_our_words
-from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerMissing, LedgerNewer, LedgerOlder
+from warmup.ledger.errors import LedgerDamaged, LedgerMissing, LedgerNewer, LedgerOlder
 from warmup.ledger.store import create_file
 
 if TYPE_CHECKING:
@@ -19,9 +25,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 # Every revision there is, oldest first. A test holds this equal to the scripts: reading them takes alembic, and slow.
-REVISIONS = ("0001", "0002", "0003", "0004", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD = REVISIONS[-1]
 
+KEPT_COPIES = 3
+"""How many of the copies that upgrades made are kept, the newest."""
 _TABLES = {
     "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
     "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false))",
@@ -61,17 +69,19 @@ def _revision_of_file(database: Database, path: Path) -> str | None:
     if not path.exists():
         raise LedgerMissing(f"there is no ledger at {path}; make one with `warmup init`")
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            tables = {name for (name,) in connection.execute(_TABLES["sqlite"])}
-            if "alembic_version" not in tables:
-                _refuse_strangers(database, tables)
-                return None
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        finally:
-            connection.close()
+        with closing(opened(path, at_rest=False)) as connection:
+            return revision_in(connection, path)
     except sqlite3.DatabaseError as failure:
         raise failed(database, str(failure)) from failure
+
+
+def revision_in(connection: sqlite3.Connection, path: Path) -> str | None:
+    """The revision of the open file at `path`; None where it is empty. LedgerDamaged, sqlite3.DatabaseError."""
+    tables = {name for (name,) in connection.execute(_TABLES["sqlite"])}
+    if "alembic_version" not in tables:
+        _refuse_strangers(Database.at(path), tables)
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None
 
 
@@ -95,23 +105,27 @@ def check(url: str) -> None:
 
 
 def upgrade(url: str) -> Path | None:
-    """Bring the ledger, made if need be, to HEAD. The path of the copy made before; None where none was needed."""
+    """Bring the ledger, made if need be, to HEAD. The path of the backup made before; None where none was needed.
+
+    Raises LedgerNewer, LedgerDamaged, or LedgerError where the backup cannot be made; then nothing is changed.
+    """
     database = Database.of(url)
     if database.file is not None:
         create_file(database.file)
+        refuse_a_mixture(database.file)
     revision = current(url)
     if revision == HEAD:
         return None
     if revision is not None and revision not in REVISIONS:
         check(url)
     copy = copy_aside(database.file, revision) if revision is not None and database.file is not None else None
-    _migrate(database, "upgrade", HEAD)
+    migrate(database, "upgrade", HEAD)
     return copy
 
 
 def downgrade(url: str, revision: str) -> None:
     """Bring the ledger back to `revision` ("base": no table left). What later revisions held is lost."""
-    _migrate(Database.of(url), "downgrade", revision)
+    migrate(Database.of(url), "downgrade", revision)
 
 
 def inspect(url: str) -> tuple[str, ...]:
@@ -121,21 +135,43 @@ def inspect(url: str) -> tuple[str, ...]:
     """
     check(url)
     database = Database.of(url)
-    return _inspect_file(database.file) if database.file is not None else _inspect_server(database)
+    if database.file is None:
+        return _inspect_server(database)
+    with closing(opened(database.file, at_rest=False)) as connection:
+        return problems_of(connection)
 
 
-def _inspect_file(path: Path) -> tuple[str, ...]:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+def refuse_a_mixture(path: Path) -> None:
+    """LedgerDamaged where a copy was put over a ledger whose write-ahead log was left, and the two do not agree.
+
+    SQLite would mend the one with the pages of the other. The log is written last, unless the writer had just folded
+    it into the file or the file was put there since: only then every page is looked at.
+    """
+    log = path.with_name(path.name + "-wal")
     try:
-        pages = [str(text) for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
-        orphans = [
-            f"{row[0]} row {row[1]} lacks its {row[2]}" for row in connection.execute("PRAGMA foreign_key_check")
-        ]
-    except sqlite3.DatabaseError as failure:
-        return (str(failure),)
-    finally:
-        connection.close()
-    return (*pages, *orphans)
+        # The time of the last change, which a copy that keeps times cannot keep.
+        if log.stat().st_size == 0 or path.stat().st_ctime_ns < log.stat().st_ctime_ns:
+            return
+    except FileNotFoundError:
+        return
+    with closing(opened(path, at_rest=False)) as connection:
+        problems = (*_size_by_the_log(connection, path), *problems_of(connection))
+    if problems:
+        raise LedgerDamaged(
+            f"{path} and {log} do not belong together ({problems[0]}): a copy was put over a ledger that had not been "
+            "closed; put a backup back with `warmup backup restore FILE`"
+        )
+
+
+def _size_by_the_log(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
+    """A problem where the log's last commit says another number of pages than the file's own header does."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    # https://sqlite.org/walformat.html: the index SQLite has just made of the log begins with how many valid frames
+    # there are and how many pages the last of them says, at 16 and 20.
+    with path.with_name(path.name + "-shm").open("rb") as index:
+        frames, said = struct.unpack("=II", index.read(24)[16:])
+    if frames and said != pages:
+        yield f"{pages} pages, and {said} by the log"
 
 
 def _inspect_server(database: Database) -> tuple[str, ...]:
@@ -155,24 +191,20 @@ def _inspect_server(database: Database) -> tuple[str, ...]:
 
 
 def copy_aside(path: Path, revision: str) -> Path:
-    """A copy of the ledger beside it, named for the `revision` it has, journal included; LedgerError: disk."""
+    """A copy of the ledger beside it, named for the `revision` it has; of earlier ones the newest few stay.
+
+    LedgerDamaged, LedgerError: disk.
+    """
     copy = path.with_name(f"{path.name}.before-{HEAD}-was-{revision}")
-    copy.unlink(missing_ok=True)
-    create_file(copy)
-    try:
-        source, target = sqlite3.connect(path), sqlite3.connect(copy)
-        try:
-            source.backup(target)
-        finally:
-            target.close()
-            source.close()
-    except sqlite3.Error as failure:
-        copy.unlink(missing_ok=True)
-        raise LedgerError(f"cannot copy {path} before its upgrade: {failure}; make room on the disk") from failure
+    copy_ledger(path, copy, overwrite=True)
+    copies = path.parent.glob(f"{glob.escape(path.name)}.before-*-was-*[0-9]")
+    for old in sorted(copies, key=lambda each: each.stat().st_mtime_ns, reverse=True)[KEPT_COPIES:]:
+        old.unlink(missing_ok=True)
     return copy
 
 
-def _migrate(database: Database, direction: str, revision: str) -> None:
+def migrate(database: Database, direction: str, revision: str) -> None:
+    """Run the scripts "upgrade" or "downgrade" to `revision`, in one transaction. LedgerError."""
     from alembic import command
 
     engine = engine_of(database, Hand.WRITER)

@@ -57,12 +57,14 @@ class SessionLock:
         name = f"warmup daemon {os.getpid()} {host} {since} {'c' if has_credential else 'f'}"
         return cls(database, name, _taken(database, name))
 
-    def guard(self, connection: "Connection") -> None:
-        """Ask after the lock inside a write, and take it again where it was lost; LedgerBusy, LedgerError."""
+    def guard(self, connection: "Connection") -> bool:
+        """Ask after the lock inside a write; True where it was lost and taken again. LedgerBusy, LedgerFailed."""
         pid = self.connection.info.backend_pid
-        if not connection.exec_driver_sql(_HELD, {"pid": pid, **_LOCK}).scalar():
-            self.connection.close()
-            self.connection = _taken(self.database, self.name)
+        if connection.exec_driver_sql(_HELD, {"pid": pid, **_LOCK}).scalar():
+            return False
+        self.connection.close()
+        self.connection = _taken(self.database, self.name)
+        return True
 
     def release(self) -> None:
         """Let go."""

@@ -35,7 +35,8 @@ class Judgement:
     """What was judged of one subject: an address for LANE and MAILBOX, else a domain.
 
     `provider` is the receiving one, None over all. `n` is the evidence's weight in messages; the ratios are the share
-    of inbox placements with its 95 % interval, None of no evidence. `since` is when this standing began.
+    of inbox placements with its 95 % interval, None of no evidence. `since` is when this standing began. `growth` is
+    the most a lane may grow in a day, as a share; None where it was not judged.
     """
 
     kind: Subject
@@ -51,6 +52,7 @@ class Judgement:
     lower_ratio: float | None = None
     upper_ratio: float | None = None
     factor: float
+    growth: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +214,7 @@ def _columns(judgement: Judgement) -> dict[str, object]:
         "lower_ratio": _rounded(judgement.lower_ratio),
         "upper_ratio": _rounded(judgement.upper_ratio),
         "factor": round(judgement.factor, _DIGITS),
+        "growth": _rounded(judgement.growth),
     }
 
 
@@ -234,6 +237,7 @@ def _value(row: RowMapping) -> Judgement:
         lower_ratio=row["lower_ratio"],
         upper_ratio=row["upper_ratio"],
         factor=row["factor"],
+        growth=row["growth"],
     )
 
 

@@ -12,6 +12,7 @@ from warmup.ledger.authentications import read_shares
 from warmup.ledger.believed import taken
 from warmup.ledger.enrolled import account_name, mailbox_of
 from warmup.ledger.situation import COUNTED
+from warmup.ledger.slots import warms
 from warmup.ledger.standings import Judged, read_all_standings
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
@@ -165,7 +166,7 @@ def _sent_by_date(connection: Connection, now: datetime) -> Counter[tuple[int, d
     around = [(now + timedelta(days=shift)).date() for shift in (-1, 0, 1)]
     query = (
         select(outcomes.c.mailbox_id, outcomes.c.date, func.count(outcomes.c.slot_id.distinct()).label("n"))
-        .where(outcomes.c.date.in_(around), taken())
+        .where(outcomes.c.date.in_(around), taken(), warms(outcomes.c.slot_id))
         .group_by(outcomes.c.mailbox_id, outcomes.c.date)
     )
     return Counter({(row.mailbox_id, row.date): row.n for row in connection.execute(query)})

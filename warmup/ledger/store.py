@@ -18,13 +18,16 @@ from sqlalchemy import Connection
 
 from warmup.ledger.database import Database
 from warmup.ledger.engines import Hand, engine_of, in_our_words
-from warmup.ledger.errors import LedgerError, LedgerFailed, LedgerMissing
+from warmup.ledger.errors import LedgerBusy, LedgerError, LedgerFailed, LedgerMissing
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Guard = Callable[[Connection], None]
-"""Asked inside every write before anything else; raises where nothing may be written."""
+Guard = Callable[[Connection], bool]
+"""Asked inside every write before anything else: True where the ledger was lost meanwhile and taken again.
+
+Raises LedgerBusy where another daemon has it, and then nothing is written.
+"""
 
 
 def create_file(path: Path) -> None:
@@ -45,7 +48,7 @@ class Store:
         if database.file is not None and not database.file.exists():
             raise LedgerMissing(f"there is no ledger at {database}; make one with `warmup init`")
         self.database = database
-        self.trouble: LedgerFailed | None = None
+        self.trouble: LedgerFailed | LedgerBusy | None = None
         self._writer = _Thread(database, Hand.WRITER, durable=durable, guard=guard)
         self._reader = _Thread(database, Hand.READER, durable=durable)
 
@@ -68,10 +71,16 @@ class Store:
         """Remember how the last write ended: work that refuses in its own words wrote as well as any."""
         try:
             yield
-        except LedgerFailed as failure:
+        except (LedgerFailed, LedgerBusy) as failure:
             self.trouble = failure
             raise
         self.trouble = None
+
+    @property
+    def was_lost(self) -> bool:
+        """True, once, after the ledger was lost to nobody or to somebody and taken again."""
+        lost, self._writer.was_lost = self._writer.was_lost, False
+        return lost
 
     async def close(self) -> None:
         """Wait for what is under way and let the file go."""
@@ -90,13 +99,14 @@ class _Thread:
         self._database = database
         self._engine = engine_of(database, hand, durable=durable)
         self._guard = guard
+        self.was_lost = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"ledger-{hand}")
 
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         def transaction() -> T:
             with in_our_words(self._database), self._engine.begin() as connection:
-                if self._guard is not None:
-                    self._guard(connection)
+                if self._guard is not None and self._guard(connection):
+                    self.was_lost = True
                 return work(connection, *args, **kwargs)
 
         return await self.call(transaction)

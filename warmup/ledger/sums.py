@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.believed import Seen, landing, taken
 from warmup.ledger.sightings import Stage
+from warmup.ledger.slots import warms
 from warmup.ledger.tables import outcomes, sightings
 from warmup.ledger.tables_kept import lane_totals
 from warmup.policy.fate import Placement
@@ -28,12 +29,14 @@ def sums_of(
 ) -> Counter[tuple[Lane, str]]:
     """Messages believed accepted (`sent`) of some outcomes, and by first placement of some sightings of them.
 
-    Missing counts only where the message was taken; unobserved is not counted at all.
+    Tests are left out. Missing counts only where the message was taken; unobserved is not counted at all.
     """
     lane = (outcomes.c.mailbox_id, outcomes.c.date, outcomes.c.provider)
     took: dict[int, Lane] = {
         row.slot_id: (row.mailbox_id, row.date, row.provider)
-        for row in connection.execute(select(outcomes.c.slot_id, *lane).where(of_outcomes, taken()))
+        for row in connection.execute(
+            select(outcomes.c.slot_id, *lane).where(of_outcomes, taken(), warms(outcomes.c.slot_id))
+        )
     }
     seen: defaultdict[int, list[Seen]] = defaultdict(list)
     for row in connection.execute(select(sightings).where(of_sightings).order_by(sightings.c.id)):

@@ -439,6 +439,7 @@ class StandingRow(SQLModel, table=True):
     lower_ratio: float | None = None
     upper_ratio: float | None = None
     factor: float
+    growth: float | None = None
 
 
 class StandingHeadRow(SQLModel, table=True):

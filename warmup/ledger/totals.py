@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from warmup.ledger.believed import SEEN, Fate, fate
 from warmup.ledger.reports import ReportTotals, read_report_totals
 from warmup.ledger.sightings import Stage
+from warmup.ledger.slots import warms
 from warmup.ledger.tables import (
     due_slots,
     engagement_ends,
@@ -188,14 +189,16 @@ def _unclear_fate(row: RowMapping) -> Fate:
 
 
 def _placements(connection: Connection, which: Which) -> Counter[Lane]:
-    """First placements; late arrivals count where they arrived, and what nobody had taken is not missing."""
+    """First placements, tests' left out; late arrivals count where they arrived, and what nobody had is not missing."""
     counts: Counter[Lane] = Counter()
     first, second = sightings.alias("first_one"), sightings.alias("second_one")
 
     def add(columns: Any, such: ColumnElement[bool], sign: int) -> None:
         lane = (columns.mailbox_id, columns.provider, columns.placement)
         for row in connection.execute(
-            select(*lane, func.count().label("n")).where(such, which(first.c.slot_id)).group_by(*lane)
+            select(*lane, func.count().label("n"))
+            .where(such, which(first.c.slot_id), warms(columns.slot_id))
+            .group_by(*lane)
         ):
             counts[row.mailbox_id, row.provider, row.placement] += sign * row.n
 

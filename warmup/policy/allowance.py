@@ -245,6 +245,8 @@ def _control(lane: LaneView, footing: _Footing, today: date) -> list[_Bound]:
         return [_Bound(0.0, cap, reason)]
     if last is not None:
         room = headroom(lane.history, today=today)
+        if lane.verdict is not None:
+            room = room.within(lane.verdict.growth)
         volume = next_volume(last.volume, footing.standing, thin=footing.thin, hunger=footing.hunger, headroom=room)
         return [_Bound(volume, cap, reason)]
     return [_Bound(PROBE, cap, reason)] if kept(footing.standing) < 1 else []

@@ -22,6 +22,7 @@ from warmup.policy.authentication import failing as fails
 from warmup.policy.blame import Blame, Scope, blame
 from warmup.policy.brake import Verdict, judge_domain, judge_lane, judge_mailbox
 from warmup.policy.evidence import Evidence, Finding, Sign, evidence_of, sign_of
+from warmup.policy.headroom import GROWTH
 from warmup.policy.mailbox import Mailbox, MailboxId
 from warmup.policy.objection import Objection, is_about, is_held_against_us, objected, objection, unvouched
 from warmup.steps.aside import aside
@@ -197,6 +198,7 @@ def verdict_of(judgement: Judgement | None) -> Verdict | None:
         inbox_ratio=judgement.inbox_ratio,
         lower_ratio=judgement.lower_ratio,
         upper_ratio=judgement.upper_ratio,
+        growth=GROWTH if judgement.growth is None else judgement.growth,
     )
 
 
@@ -220,6 +222,7 @@ def _judgement(
         inbox_ratio=verdict.inbox_ratio,
         lower_ratio=verdict.lower_ratio,
         upper_ratio=verdict.upper_ratio,
+        growth=verdict.growth if kind is Subject.LANE else None,
     )
 
 

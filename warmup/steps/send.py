@@ -19,6 +19,7 @@ from warmup.ledger.situation import Rules
 from warmup.ledger.slots import Slot, ThreadMessage
 from warmup.mail.answer import Accepted, Answer, Deferred, Refused, Uncertain
 from warmup.policy.attention import deadline, first_look
+from warmup.policy.fate import Kind
 from warmup.policy.mailbox import Mailbox, MailboxId, Protocol
 from warmup.policy.quota import Hindrance, Lapse, Wait
 from warmup.policy.retry import next_try
@@ -26,7 +27,7 @@ from warmup.steps.aftermath import follow
 from warmup.steps.circle import Circle
 from warmup.steps.letter import letter
 from warmup.steps.own import read_own_traffic
-from warmup.steps.trouble import door_opened, door_shut
+from warmup.steps.trouble import door_opened, door_shut, is_left_alone
 from warmup.wire.errors import WireError
 from warmup.wire.smtp import Envelope, SmtpSession
 
@@ -39,7 +40,7 @@ async def send(mailbox_id: MailboxId, circle: Circle) -> None:
     due = await _still_in_grace(await circle.ledger.slots.due_of(mailbox_id, circle.clock.now()), circle)
     if not due or circle.dry_run:
         return
-    if circle.backoff.holds(mailbox_id, Protocol.SMTP, circle.clock.elapsed()):
+    if await is_left_alone(mailbox, Protocol.SMTP, circle):
         return
     if mailbox.may_send:
         await read_own_traffic(mailbox, circle)
@@ -85,14 +86,15 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
             slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node
         )
     except Unmarked as failure:
-        # Not a byte of it left: the slot may go another time.
-        await _record(failure.claimed, mailbox, Deferred(reply=None, reason=str(failure)), circle)
+        await _give_back(failure.claimed, mailbox, str(failure), circle)
+        return False
+    except LedgerFailed as failure:
+        if (claimed := await _claimed_after_all(slot, circle)) is not None:
+            await _give_back(claimed, mailbox, str(failure), circle)
         return False
     match claim:
         case Claimed() as claimed:
-            envelope = Envelope(sender=mailbox.address, recipient=recipient.address, content=content)
-            answer = await session.submit(envelope)
-            await _record(claimed, mailbox, answer, circle)
+            answer = await submit(claimed, mailbox, recipient, content, session, circle)
             return await follow(answer, claimed.slot, mailbox, recipient, circle)
         case Wait(until=until, reason=reason):
             log.debug("waits", slot=slot.id, mailbox=mailbox.id, reason=reason.value, until=until)
@@ -101,7 +103,32 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
     return True
 
 
-async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
+async def _claimed_after_all(slot: Slot, circle: Circle) -> Claimed | None:
+    """Wait until the ledger answers again, and ask whether a claim that failed stood all the same."""
+    while True:
+        try:
+            return await circle.ledger.attempts.claimed(slot.id, node=circle.node)
+        except LedgerFailed as failure:
+            log.debug("nobody knows yet whether it was claimed", slot=slot.id, error=str(failure))
+        await pause(circle.settings.daemon.tick_seconds)
+
+
+async def _give_back(claimed: Claimed, mailbox: Mailbox, why: str, circle: Circle) -> None:
+    """End an attempt of which not a byte has left: the slot may go another time."""
+    await record(claimed, mailbox, Deferred(reply=None, reason=why), circle)
+
+
+async def submit(
+    claimed: Claimed, mailbox: Mailbox, recipient: Mailbox, content: bytes, session: SmtpSession, circle: Circle
+) -> Answer:
+    """Hand a claimed message over, and keep how that ended."""
+    answer = await session.submit(Envelope(sender=mailbox.address, recipient=recipient.address, content=content))
+    await record(claimed, mailbox, answer, circle)
+    return answer
+
+
+async def record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
+    """Keep how a claimed message fared, durably; what was deferred is due again, unless somebody waits for it."""
     now, slot, observe = circle.clock.now(), claimed.slot, circle.settings.observe
     retry_at = _retry_at(claimed, answer, now, circle)
     watch_from = {
@@ -127,7 +154,7 @@ async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Ci
 
 
 def _retry_at(claimed: Claimed, answer: Answer, now: datetime, circle: Circle) -> datetime | None:
-    if not isinstance(answer, Deferred):
+    if not isinstance(answer, Deferred) or claimed.slot.kind is Kind.TEST:
         return None
     rng = circle.clock.rng("retry", claimed.slot.id, claimed.ordinal)
     return next_try(answer, ordinal=claimed.ordinal, now=now, due_at=claimed.slot.due_at, grace=circle.grace, rng=rng)
@@ -186,4 +213,5 @@ def rules(circle: Circle) -> Rules:
         own_reserve_ratio=limits.own_reserve_ratio,
         own_fresh=timedelta(minutes=limits.own_fresh_minutes),
         domain_limit=limits.domain_daily,
+        leaps=circle.clock.leaps,
     )
