@@ -4,8 +4,8 @@ One rule of ours, in Rspamd's own Lua, looks the sender up in a file that is rea
 accepted after `turn_against` has returned is judged by it: no waiting for a map to be noticed. None of the stock rules
 is loaded; they would judge made-up mail on loopback by DNS, and compile for ten seconds first.
 
-A second rule scores by volume where `VolumeMap.mind` asks it to: what a sender sent to a domain in the last day, against
-what that domain is used to from it. It counts by itself, in Rspamd's own memory.
+A second rule scores by volume where `VolumeMap.mind` asks it to: what a sender sent to a domain in the last day,
+against what that domain is used to from it. It counts by itself, in Rspamd's own memory.
 """
 
 import contextlib
