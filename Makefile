@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test lint unit lab properties bench crossval fuzz faults torture lock clean
+.PHONY: help demo test lint unit lab properties bench crossval fuzz faults torture sabotage lock clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,12 +57,15 @@ fuzz: $(STAMP)  ## coverage-guided fuzzing of every parser, five minutes each; S
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.txt 2> >(grep -v '^WARNING: Location' >&2)
 	@$(BIN)/python -m tests.fuzz $(SECONDS_EACH)
 
-faults: $(STAMP)  ## every fault a provider can have, from real servers, as a table; as root, some six minutes
+faults: $(STAMP)  ## every fault a provider can have, from real servers, as a table; as root, two to six minutes
 	@bash tests/lab/packages.sh
-	@$(BIN)/pytest -q -s tests/lab/faults.py
+	@$(BIN)/pytest -q -s tests/lab/test_faults.py
 
-torture: $(STAMP)  ## every promise attacked in full, as a table of tries, losses, doubles and breaches; under an hour
-	@$(BIN)/python -m tests.torture
+torture: $(STAMP)  ## every promise attacked in full, as a table of tries, losses, doubles and breaches; SCENARIO=kill for one
+	@$(BIN)/python -m tests.torture $(SCENARIO)
+
+sabotage: $(STAMP)  ## every safeguard taken out once, in a copy: a table of what its scenario counted; PATCH=walls_removed for one
+	@$(BIN)/python -m tests.sabotage $(PATCH)
 
 lock: $(STAMP)  ## pin the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt

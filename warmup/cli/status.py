@@ -13,9 +13,11 @@ import typer
 from warmup.cli.faults import wrong_usage
 from warmup.cli.glance import Glance, glance
 from warmup.cli.invocation import Invocation, invocation
+from warmup.cli.opening import holder_of
 from warmup.cli.output import Json, instant, print_json, say
+from warmup.cli.restored import restored_line, restored_of
 from warmup.clock import pause
-from warmup.ledger.lock import Holder, holder
+from warmup.ledger.lock import Holder
 from warmup.ledger.retirements import Retirement
 from warmup.ledger.status import Overview
 from warmup.policy.authentication import Method, Share
@@ -56,10 +58,12 @@ async def _once(here: Invocation, *, as_json: bool) -> None:
     async with glance(here) as seen:
         fleet, now, daemon = await _read(seen)
         retired = await seen.ledger.retirements.in_force()
+        restored = await restored_of(seen.ledger, now)
     if as_json:
         document = {
             "at": now,
             "daemon": _daemon(daemon),
+            "restored": restored,
             "mailboxes": [_line(one) for one in fleet],
             "retired": [_retired(one) for one in retired],
         }
@@ -67,6 +71,7 @@ async def _once(here: Invocation, *, as_json: bool) -> None:
     else:
         _print(fleet, now, daemon)
         _print_retired(retired)
+        _print_restored(restored)
 
 
 async def _again_and_again(here: Invocation) -> None:
@@ -77,14 +82,14 @@ async def _again_and_again(here: Invocation) -> None:
             retired = await seen.ledger.retirements.in_force()
             _print(fleet, now, daemon, height=shutil.get_terminal_size().lines if sys.stdout.isatty() else None)
             _print_retired(retired)
+            _print_restored(await restored_of(seen.ledger, now))
             sys.stdout.flush()
             await pause(_EVERY_SECONDS)
 
 
 async def _read(seen: Glance) -> tuple[tuple[Overview, ...], datetime, Holder | None]:
     now = seen.clock.now()
-    ledger_file = seen.settings.ledger_file
-    return await seen.ledger.status.fleet(now=now), now, holder(ledger_file) if ledger_file else None
+    return await seen.ledger.status.fleet(now=now), now, await asyncio.to_thread(holder_of, seen.settings)
 
 
 def _daemon(found: Holder | None) -> dict[str, Any] | None:
@@ -141,7 +146,7 @@ def _print(fleet: Sequence[Overview], now: datetime, daemon: Holder | None, *, h
         say("no mailbox is enrolled; begin with `warmup mailbox add ADDRESS`")
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    room = len(fleet) if height is None else max(1, height - 6)
+    room = len(fleet) if height is None else max(1, height - 7)
     lines = _grid(_COLUMNS, [_row(one) for one in fleet[:room]])
     typer.echo("\n".join(["", *(line[:width] for line in lines)]))
     if room < len(fleet):
@@ -154,6 +159,11 @@ def _print_retired(retired: Sequence[Retirement]) -> None:
         names = ", ".join(f"{one.candidate.suspect} {one.candidate.name}" for one in retired[:_NAMED])
         more = f" and {len(retired) - _NAMED} more" if len(retired) > _NAMED else ""
         typer.echo(f"left out for now: {names}{more}")
+
+
+def _print_restored(restored: dict[str, Any] | None) -> None:
+    if restored is not None:
+        typer.echo(restored_line(restored))
 
 
 def _told(daemon: Holder | None) -> str:

@@ -4,6 +4,7 @@ All of it is about dates before the one being planned, so that the order in whic
 nothing.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,8 +12,9 @@ from sqlalchemy import Connection, RowMapping, and_, exists, func, or_, select
 
 from warmup.ledger.believed import taken
 from warmup.ledger.reports import answered_by_others
-from warmup.ledger.slots import Slot, slot_of
+from warmup.ledger.slots import Slot, slot_of, warms
 from warmup.ledger.store import Store
+from warmup.ledger.sums import SENT, kept_sums
 from warmup.ledger.tables import (
     days,
     engagement_ends,
@@ -133,10 +135,14 @@ def _accepted(connection: Connection, mailbox_id: MailboxId, since: date, until:
     mine = (outcomes.c.mailbox_id == mailbox_id) & (outcomes.c.date >= since) & (outcomes.c.date < until)
     query = (
         select(outcomes.c.date, outcomes.c.provider, func.count(outcomes.c.slot_id.distinct()).label("n"))
-        .where(mine, taken())
+        .where(mine, taken(), warms(outcomes.c.slot_id))
         .group_by(outcomes.c.date, outcomes.c.provider)
     )
-    return {(row.date, row.provider): row.n for row in connection.execute(query)}
+    found = Counter({(row.date, row.provider): row.n for row in connection.execute(query)})
+    for ((_, on, provider), word), n in kept_sums(connection, mailbox_id, since, until).items():
+        if word == SENT and provider:
+            found[on, provider] += n
+    return found
 
 
 def _lane(row: RowMapping, accepted: int) -> LaneDay:
@@ -177,12 +183,13 @@ def _last_planned(connection: Connection) -> dict[MailboxId, date]:
 
 def _contacts(connection: Connection, mailbox_id: MailboxId, since: date, until: date) -> dict[MailboxId, int]:
     mine = (slots.c.mailbox_id == mailbox_id) & (slots.c.date >= since) & (slots.c.date < until)
+    mine &= slots.c.kind != Kind.TEST.value
     query = select(slots.c.recipient_id, func.count().label("n")).where(mine).group_by(slots.c.recipient_id)
     return {MailboxId(row.recipient_id): row.n for row in connection.execute(query)}
 
 
 def _load(connection: Connection, since: date, until: date) -> dict[MailboxId, int]:
-    between = (slots.c.date >= since) & (slots.c.date < until)
+    between = (slots.c.date >= since) & (slots.c.date < until) & (slots.c.kind != Kind.TEST.value)
     query = select(slots.c.recipient_id, func.count().label("n")).where(between).group_by(slots.c.recipient_id)
     return {MailboxId(row.recipient_id): row.n for row in connection.execute(query)}
 
@@ -211,6 +218,7 @@ def _answerable(
         .join(mailboxes, mailboxes.c.id == slots.c.mailbox_id)
         .where(
             slots.c.recipient_id == mailbox_id,
+            slots.c.kind != Kind.TEST.value,
             # A message is seen days after its date at the most, and no earlier than the day before it in any zone.
             slots.c.date >= date.fromordinal(since.date().toordinal() - 7),
             mailboxes.c.removed_at.is_(None),
@@ -219,7 +227,7 @@ def _answerable(
             ~exists().where(answer.c.in_reply_to == slots.c.id),
             ~answered_by_others(slots.c.id),
         )
-        .group_by(slots.c.id)
+        .group_by(slots.c.id, mailboxes.c.id)
         .having(func.min(sightings.c.at) >= since, func.min(sightings.c.at) < until)
         .order_by(slots.c.id)
     )

@@ -10,8 +10,8 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, delete, exists, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, exists, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
@@ -132,6 +132,10 @@ class SlotWriter:
         """When the next waiting slot falls due; None where none waits."""
         return await self._store.read(_next_due)
 
+    async def last_due(self, mailbox_id: MailboxId) -> datetime | None:
+        """When the last of the mailbox's waiting slots falls due; None where none waits."""
+        return await self._store.read(_last_due, mailbox_id)
+
     async def get(self, slot_id: SlotId) -> Slot:
         """One slot; KeyError."""
         return await self._store.read(_get, slot_id)
@@ -165,6 +169,12 @@ def slot_of(row: RowMapping) -> Slot:
         language=row["language"],
         seed=row["seed"],
     )
+
+
+def warms(slot_id: Any) -> ColumnElement[bool]:
+    """True where a slot is of the circle. A test is not: the walls count it, and it is evidence of nothing."""
+    each = slots.alias("each_slot")
+    return ~exists().where(each.c.id == slot_id, each.c.kind == Kind.TEST.value)
 
 
 def lapse_slot(connection: Connection, slot_id: SlotId, *, now: datetime, reason: str) -> bool:
@@ -222,11 +232,12 @@ def _record(
     account = connection.execute(select(mailboxes.c.account_id).where(mailboxes.c.id == mailbox_id)).scalar_one()
     fixed = {"mailbox_id": mailbox_id, "account_id": account, "date": day.date, "planned_at": now}
     for slot in new:
-        _insert(connection, slot, fixed)
+        insert_one(connection, slot, fixed)
     return True
 
 
-def _insert(connection: Connection, slot: NewSlot, fixed: dict[str, object]) -> None:
+def insert_one(connection: Connection, slot: NewSlot, fixed: dict[str, object]) -> SlotId:
+    """Record one slot, which waits to go from then on. `fixed` are the columns of whose it is, and of which date."""
     columns = {
         "number": slot.number,
         "recipient_id": slot.recipient_id,
@@ -241,9 +252,10 @@ def _insert(connection: Connection, slot: NewSlot, fixed: dict[str, object]) -> 
         "language": slot.language,
         "seed": slot.seed,
     }
-    (slot_id,) = connection.execute(insert(slots).values(**fixed, **columns)).inserted_primary_key or (None,)
+    (slot_id,) = connection.execute(insert(slots).values(**fixed, **columns)).inserted_primary_key or (0,)
     waiting = {"slot_id": slot_id, "mailbox_id": fixed["mailbox_id"], "due_at": slot.due_at}
     connection.execute(insert(due_slots).values(**waiting))
+    return SlotId(slot_id)
 
 
 def _lane_columns(mailbox_id: MailboxId, date: date, lane: NewLaneDay) -> dict[str, object]:
@@ -264,7 +276,7 @@ def _shrink(
 ) -> int:
     mine = (days.c.mailbox_id == mailbox_id) & (days.c.date == date) & (days.c.target > target)
     connection.execute(update(days).where(mine).values(target=target))
-    on_date = (slots.c.mailbox_id == mailbox_id) & (slots.c.date == date)
+    on_date = (slots.c.mailbox_id == mailbox_id) & (slots.c.date == date) & (slots.c.kind != Kind.TEST.value)
     went = select(func.count()).where(on_date, exists().where(attempts.c.slot_id == slots.c.id))
     room = max(0, target - connection.execute(went).scalar_one())
     waiting = (
@@ -287,6 +299,11 @@ def due_query(now: datetime) -> Select[int]:
 
 def _due(connection: Connection, now: datetime) -> tuple[MailboxId, ...]:
     return tuple(MailboxId(mailbox_id) for mailbox_id in dict.fromkeys(connection.execute(due_query(now)).scalars()))
+
+
+def _last_due(connection: Connection, mailbox_id: MailboxId) -> datetime | None:
+    query = select(func.max(due_slots.c.due_at)).where(due_slots.c.mailbox_id == mailbox_id)
+    return connection.execute(query).scalar()
 
 
 def due_of_query(mailbox_id: MailboxId, now: datetime) -> Select[*tuple[Any, ...]]:

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, or_, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, RowMapping, Select, case, delete, insert, or_, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.store import Store
 from warmup.ledger.tables import judge_cursors, mailboxes, standing_heads, standings, suppressions
@@ -296,7 +296,7 @@ def _marks(connection: Connection, mailbox_id: MailboxId) -> int:
 
 
 def _judged(connection: Connection, mailbox_id: MailboxId, marks: int, *, now: datetime) -> None:
-    left = func.max(judge_cursors.c.fresh - marks, 0)
+    left = case((judge_cursors.c.fresh > marks, judge_cursors.c.fresh - marks), else_=0)
     connection.execute(
         upsert(judge_cursors)
         .values(mailbox_id=mailbox_id, fresh=0, judged_at=now)

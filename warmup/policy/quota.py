@@ -176,6 +176,9 @@ class Lapse:
     reason: Hindrance
 
 
+Question = Callable[[Situation], Wait | Lapse | None]
+
+
 def may_go(situation: Situation) -> Go | Wait | Lapse:
     """Whether the slot goes, waits or lapses.
 
@@ -184,7 +187,7 @@ def may_go(situation: Situation) -> Go | Wait | Lapse:
     last = situation.last
     if last is not None and last.outcome is not Outcome.DEFERRED:
         return Wait(until=None, reason=Hindrance.IN_FLIGHT if last.outcome is None else Hindrance.ENDED)
-    hindrance = next((answer for ask in _QUESTIONS if (answer := ask(situation)) is not None), None)
+    hindrance = _first_hindrance(_QUESTIONS, situation)
     late = situation.now > situation.deadline
     match hindrance:
         case None:
@@ -196,6 +199,17 @@ def may_go(situation: Situation) -> Go | Wait | Lapse:
             return Lapse(reason=hindrance.reason) if hopeless else hindrance
         case _:
             assert_never(hindrance)
+
+
+def may_test(situation: Situation) -> Go | Wait | Lapse:
+    """Whether a message that a person asked for goes now: once, as attempt 1, or not at all.
+
+    It belongs to no day and no lane, so that no target, brake or pace speaks of it. The walls, a server's word to wait,
+    a pause and the reading of own traffic hold for it as for any other.
+    """
+    if situation.last is not None:
+        return Wait(until=None, reason=Hindrance.ENDED)
+    return _first_hindrance(_QUESTIONS_OF_A_TEST, situation) or Go(ordinal=1)
 
 
 def window_count(
@@ -220,6 +234,10 @@ def reserve(limit: int, ratio: float) -> int:
     """Messages of `limit` kept free for the operator's own traffic: `ratio` of it rounded up, never all of it."""
     # The ratio as it was written: 0.1 · 70 is more than 7 in floats.
     return min(limit - 1, math.ceil(limit * Fraction(str(ratio))))
+
+
+def _first_hindrance(questions: Iterable[Question], situation: Situation) -> Wait | Lapse | None:
+    return next((answer for ask in questions if (answer := ask(situation)) is not None), None)
 
 
 def _presence(situation: Situation) -> Wait | Lapse | None:
@@ -282,7 +300,7 @@ def _pace(situation: Situation) -> Wait | None:
 
 
 # The first that hinders names the reason: what an operator can mend comes before what passes by itself.
-_QUESTIONS: Final[tuple[Callable[[Situation], Wait | Lapse | None], ...]] = (
+_QUESTIONS: Final[tuple[Question, ...]] = (
     _presence,
     _given_up,
     _brake,
@@ -292,6 +310,7 @@ _QUESTIONS: Final[tuple[Callable[[Situation], Wait | Lapse | None], ...]] = (
     _walls,
     _pace,
 )
+_QUESTIONS_OF_A_TEST: Final[tuple[Question, ...]] = (_presence, _hold, _own_traffic, _walls)
 
 
 def _is_after(instant: datetime | None, other: datetime) -> bool:

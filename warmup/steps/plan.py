@@ -56,6 +56,8 @@ async def plan_day(mailbox: Mailbox, on: date, circle: Circle) -> None:
         other.id: other for other in fleet if other.state is State.ACTIVE and other.address.lower() not in suppressed
     }
     resting = await resting_on(mailbox, on, circle)
+    # Where its zone was moved eastwards, the new date begins before the old one's slots have gone: it waits for them.
+    last_due = await circle.ledger.slots.last_due(mailbox.id)
     rng = circle.clock.rng(mailbox.id, on, "plan")
 
     plan = plan_for(
@@ -76,7 +78,7 @@ async def plan_day(mailbox: Mailbox, on: date, circle: Circle) -> None:
         ],
         listening=_listens(mailbox, on, fleet, circle),
         hours=mailbox.hours or circle.settings.window.hours,
-        now=now,
+        now=now if last_due is None else max(now, last_due),
         grace=circle.grace,
         rng=rng,
     )
