@@ -16,9 +16,9 @@ import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from tests.scenarios.house import PATIENCE, WARMUP, House, NotInTime, Row, Town, until
 from tests.torture.outcome import Form, Outcome
@@ -64,9 +64,10 @@ class _Trial:
         )
         return self.town.journal()
 
-    def restored(self) -> Any:
-        """What `status` says of a ledger that went back; None where it did not."""
-        return json.loads(self.house.ended("status", "--json", **self.house.environ).stdout)["restored"]
+    def says_nothing_at(self) -> datetime | None:
+        """The ledger's time at which `status` says nothing of a ledger that went back; None where it does."""
+        told = json.loads(self.house.ended("status", "--json", **self.house.environ).stdout)
+        return None if told["restored"] else datetime.fromisoformat(told["at"])
 
     def expect(self, code: int, *verb: str) -> bool:
         """Call a verb that has to end with `code`; False, and a breach, where it does not."""
@@ -187,7 +188,7 @@ def _wait_out(trial: _Trial, what: str) -> None:
         trial.breaches.append(f"{what} was not noticed")
         return
     silent = len(trial.town.journal())
-    if trial.restored() is None:
+    if (at := trial.says_nothing_at()) is not None and at < _held_until(trial):
         trial.breaches.append(f"status says nothing of {what}")
 
     def is_over() -> bool:
@@ -204,6 +205,12 @@ def _wait_out(trial: _Trial, what: str) -> None:
     except NotInTime as never:
         trial.breaches.append(str(never))
     trial.figures["held"] += int((time.monotonic() - began) * _SPEED / 3600)
+
+
+def _held_until(trial: _Trial) -> datetime:
+    """Until when the ledger holds sending at least; long ago where it does not any more."""
+    ((microseconds,),) = trial.stage.select("SELECT held_until FROM installation")
+    return datetime.fromtimestamp((microseconds or 0) / 1e6, UTC)
 
 
 def _waits(trial: _Trial) -> bool:
@@ -253,7 +260,7 @@ def _on_a_new_machine(trial: _Trial, unused: Path) -> None:
     trial.expect(0, "backup", "restore", str(unused))
     (trial.house.folder / "warmup.db.hw").unlink(missing_ok=True)
     trial.figures["restores"] += 1
-    if trial.restored() is None:
+    if trial.says_nothing_at() is not None:
         trial.breaches.append("status says nothing of a ledger that was put back")
     logged = len(trial.house.log.read_text(encoding="utf-8"))
     trial.house.start("--accept-restore")
