@@ -78,7 +78,7 @@ class Plan:
 
 
 PLANS = {
-    Form.SHORT: Plan(mailboxes=12, days=7, seconds=28, chaos=0.01, restarts=2, outages=1, kept=3, lag=2.0),
+    Form.SHORT: Plan(mailboxes=12, days=7, seconds=28, chaos=0.01, restarts=1, outages=1, kept=3, lag=2.0),
     Form.FULL: Plan(mailboxes=100, days=66, seconds=840, chaos=0.01, restarts=6, outages=12, kept=3, lag=0.1),
 }
 
@@ -106,7 +106,7 @@ class Course:
     @property
     def alone(self) -> list[Day]:
         """The days on which nothing but the daemon itself can change what it costs."""
-        return self.days[self.settled :]
+        return [day for day in self.days[self.settled :] if day.rss]
 
     @property
     def noise(self) -> float:
@@ -297,9 +297,17 @@ def too_many(plan: Plan, days: Iterable[Day]) -> list[str]:
 
 
 def complaints(log: Path) -> list[str]:
-    """What the daemons said of errors that nobody handled."""
+    """What the daemons said of errors that nobody handled, with the line after which a traceback ends."""
+    found, cause = [], ""
     with log.open(encoding="utf-8", errors="replace") as lines:
-        return [line.strip()[:200] for line in lines if COMPLAINTS.search(line)]
+        for line in lines:
+            if COMPLAINTS.search(line):
+                found.append(line.strip()[:200])
+                cause = ""
+            elif found and not cause and not line.startswith((" ", "at=")):
+                cause = line.strip()[:200]
+                found[-1] += f" … {cause}"
+    return found
 
 
 def overdue(ledger: Path, plan: Plan) -> list[str]:
@@ -307,11 +315,14 @@ def overdue(ledger: Path, plan: Plan) -> list[str]:
     connection = sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)
     try:
         (now,) = connection.execute("SELECT MAX(at) FROM looks").fetchone()
-        found = []
-        for table, kept in (("looks", plan.kept), ("own_readings", plan.kept), ("outcomes", EVIDENCE_KEPT)):
+        found: list[str] = []
+        for table, kept in (
+            () if now is None else (("looks", plan.kept), ("own_readings", plan.kept), ("outcomes", EVIDENCE_KEPT))
+        ):
             horizon = now - int((kept + STEPS_APART) * 86_400 * 1_000_000)
             query = f"SELECT COUNT(*) FROM {table} WHERE at < ? AND at < (SELECT MAX(at) FROM {table})"
             (old,) = connection.execute(query, (horizon,)).fetchone()
+            # The last reading of a mailbox stays, and a step may be late by some.
             found += [f"{old} rows of {table} older than {kept} days"] * (old > plan.mailboxes)
         return found
     finally:
