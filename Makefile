@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Tests wait for servers and processes more than they compute; a file stays in one process, with what it set up.
+PROCESSES ?= 2
 
 .PHONY: help demo test lint unit lab properties bench crossval fuzz faults torture sabotage audit sbom mutate lock clean
 
@@ -27,7 +29,7 @@ demo: $(STAMP)  ## 21 days of warming against the embedded sandbox, in about two
 test: $(STAMP)  ## the gate and all tests; as root it installs the mail lab's Debian packages
 	@bash tests/lab/packages.sh
 	@$(MAKE) --no-print-directory lint
-	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/pytest
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile
 
 lint: $(STAMP)  ## ruff, mypy, the floors of the house
 	@$(BIN)/ruff format --check .
