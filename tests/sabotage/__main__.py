@@ -86,7 +86,8 @@ def apply(name: str, tree: Path, *, check_only: bool = False) -> None:
     files = [line.split("\t")[-1] for line in touched.stdout.split("\0") if line]
     if strangers := [file for file in files if not file.startswith("warmup/")]:
         raise NotSeen(f"the patch touches more than warmup/: {', '.join(strangers)}")
-    done = _ended(["git", "apply", *(["--check"] if check_only else []), patch], tree)
+    # A line of context is enough: what the patch takes out has to be there, whatever was written around it.
+    done = _ended(["git", "apply", "-C1", *(["--check"] if check_only else []), patch], tree)
     if done.returncode != 0:
         raise NotSeen(f"the patch does not apply any more: {_last(done.stderr)}")
 
