@@ -35,7 +35,7 @@ def postgres() -> Iterator[Server]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table, if any scenario ran."""
     told = [
-        Outcome(**{**found, "broken": tuple(found["broken"])})
+        Outcome.told(found)
         for reports in terminalreporter.stats.values()
         for report in reports
         if isinstance(report, pytest.TestReport) and report.when == "call"
