@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
+from warmup.config.holidays import calendar_named
 from warmup.policy.mailbox import Endpoint
 from warmup.policy.provider import security_of
 
@@ -145,6 +146,12 @@ def _domains(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.lower().strip(".") for word in value))
 
 
+def _pace(value: tuple[float, ...]) -> tuple[float, ...]:
+    if value and (len(value) != 4 or sorted(value) != list(value) or not 0 < value[0] <= value[-1] <= 1):
+        raise ValueError("a pace is four shares that do not fall, above 0 and at most 1; write [0.1, 0.3, 0.6, 0.9]")
+    return value
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Domains = Annotated[Words, AfterValidator(_domains)]
 Weekdays = Annotated[Words, AfterValidator(_weekdays)]
@@ -157,6 +164,9 @@ Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 Whole = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
 Ratio = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
 Speed = Annotated[float, BeforeValidator(_no_bool), Field(ge=1, le=100_000)]
+Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0)]
+Calendar = Annotated[str, AfterValidator(calendar_named)]
+Pace = Annotated[tuple[float, ...], AfterValidator(_pace)]
 Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=65535)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Scopes = Annotated[Words, AfterValidator(_scopes)]

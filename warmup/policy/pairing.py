@@ -1,10 +1,14 @@
 """To whom: recipients for each lane's messages, among the enrolled mailboxes that may be written to.
 
-Never oneself nor another mailbox of one's own account; one's own domain only where a lane has nobody else left. Whom
-this sender wrote to least comes first; among equals, who was given least to receive is likelier. Nobody gets more than
-`SEED_DAILY` from one sender in a day. Counts are those up to the day before: no unit of work reads what another decides
-for the same date, and since every sender looks at its own sample of a large lane, they do not all find the same seed.
-A part goes to controls, whose evidence weighs more because nothing there is ever answered (DESIGN, Words).
+Never oneself nor another mailbox of one's own account; one's own domain only where a lane has nobody else left, and
+never where `kin` is False. Whom this sender wrote to least, for what it is owed, comes first; among equals, who was
+given least for what it sent is likelier. Owed is what a mailbox itself sends: who sends twice as much receives twice as
+much, within `_OWED`. Who sleeps through most of the sender's window gets so much less, who sleeps through all of it
+nothing. Nobody gets more than `SEED_DAILY` from one sender in a day.
+
+Counts are those up to the day before: no unit of work reads what another decides for the same date, and since every
+sender looks at its own sample of a large lane, they do not all find the same seed. A part goes to controls, whose
+evidence weighs more because nothing there is ever answered (DESIGN, Words).
 """
 
 import heapq
@@ -15,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from warmup.policy.mailbox import AccountId, Mailbox, MailboxId, Role
+from warmup.policy.waking import Awake, Waking
 
 SEED_DAILY: Final = 5
 """The most messages that one sender writes to one seed in a day."""
@@ -26,16 +31,24 @@ CONTROL_SHARE: Final = 0.2
 _SAMPLE_PER_MESSAGE: Final = 4
 _SMALLEST_SAMPLE: Final = 32
 
+# However little or much a mailbox sends, it gets no less and no more than these times the usual.
+_OWED: Final = (1 / 3, 3.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correspondent:
-    """A mailbox as one that writes or is written to; `provider` is the one its mail lands at."""
+    """A mailbox as one that writes or is written to; `provider` is the one its mail lands at.
+
+    `sends`: it is owed what it sends; who only receives is owed as much as is usual. `waking` None: not known.
+    """
 
     id: MailboxId
     account_id: AccountId
     domain: str
     provider: str
     is_control: bool = False
+    sends: bool = False
+    waking: Waking | None = None
 
     @classmethod
     def of(cls, mailbox: Mailbox) -> "Correspondent":
@@ -46,6 +59,8 @@ class Correspondent:
             domain=mailbox.domain,
             provider=mailbox.receiver,
             is_control=mailbox.role is Role.CONTROL,
+            sends=mailbox.role.sends,
+            waking=Waking.of(mailbox),
         )
 
 
@@ -63,10 +78,23 @@ Pool = Mapping[str, Lane]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """Messages of recent days up to the day before: from this sender to each (`contacts`), from all (`inbound`)."""
+    """Messages of recent days up to the day before.
+
+    From this sender to each (`contacts`), from all to each (`inbound`), from each to all (`outbound`); `usual` is the
+    mean of the last over those that send.
+    """
 
     contacts: Mapping[MailboxId, int] = field(default_factory=dict)
     inbound: Mapping[MailboxId, int] = field(default_factory=dict)
+    outbound: Mapping[MailboxId, int] = field(default_factory=dict)
+    usual: float = 0.0
+
+    def owed(self, seed: Correspondent) -> float:
+        """What the seed is owed, as a multiple of the usual."""
+        if not seed.sends:
+            return 1.0
+        least, most = _OWED
+        return min(max((1 + self.outbound.get(seed.id, 0)) / (1 + self.usual), least), most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +136,18 @@ def pair(
     *,
     past: Past,
     taken: Mapping[MailboxId, int],
+    awake: Awake | None = None,
+    kin: bool = True,
     seed_daily: int = SEED_DAILY,
 ) -> Pairing:
-    """Recipients for `wanted` messages by provider. `taken` are the day's messages to each that are settled already."""
+    """Recipients for `wanted` messages by provider. `taken` are the day's messages to each that are settled already.
+
+    `awake` knows who sleeps when the sender's window is open; None: nobody does.
+    """
     found: list[Correspondent] = []
     missing: dict[str, int] = {}
     for provider, n in sorted(wanted.items()):
-        search = _Search(sender, past, Counter(taken), seed_daily, rng)
+        search = _Search(sender, past, awake or Awake(()), Counter(taken), seed_daily, rng, kin)
         lane = search.among(seeds.get(provider, Lane((), ())), n)
         found += lane
         if len(lane) < n:
@@ -128,9 +161,11 @@ class _Search:
 
     sender: Correspondent
     past: Past
+    awake: Awake
     today: Counter[MailboxId]
     seed_daily: int
     rng: random.Random
+    kin: bool
 
     def among(self, lane: Lane, n: int) -> list[Correspondent]:
         """Up to `n` recipients, strangers first and a share of them controls; either kind fills up for the other."""
@@ -145,24 +180,31 @@ class _Search:
     def _take(
         self, members: Sequence[Correspondent], fits: Callable[[Correspondent], bool], n: int
     ) -> list[Correspondent]:
-        """The `n` that were written to least, each again only after all others had their turn, up to the day's cap."""
+        """The `n` that were written to least, each again only after all others had their turn, up to the day's cap.
+
+        Who is owed twice as much has two messages for its turn.
+        """
         queue = [self._preference(seed) for seed in self._sample(members, fits, n)]
         heapq.heapify(queue)
         chosen: list[Correspondent] = []
         while queue and len(chosen) < n:
-            _, contacts, chance, _, seed = queue[0]
+            _, contacts, chance, _, owed, seed = queue[0]
             chosen.append(seed)
             self.today[seed.id] += 1
             if self._has_room(seed):
-                heapq.heapreplace(queue, (self.today[seed.id], contacts, chance, seed.id, seed))
+                heapq.heapreplace(queue, (self._turn(seed, owed), contacts, chance, seed.id, owed, seed))
             else:
                 heapq.heappop(queue)
         return chosen
 
-    def _preference(self, seed: Correspondent) -> tuple[int, int, float, MailboxId, Correspondent]:
+    def _preference(self, seed: Correspondent) -> tuple[int, float, float, MailboxId, float, Correspondent]:
+        owed = self.past.owed(seed) * self.awake.share(seed.waking)
         # A clock that rings the sooner the less the seed has to receive: a weighted draw without replacement.
-        chance = self.rng.expovariate(1.0) * (1 + self.past.inbound.get(seed.id, 0))
-        return self.today[seed.id], self.past.contacts.get(seed.id, 0), chance, seed.id, seed
+        chance = self.rng.expovariate(1.0) * (1 + self.past.inbound.get(seed.id, 0)) / owed
+        return self._turn(seed, owed), self.past.contacts.get(seed.id, 0) / owed, chance, seed.id, owed, seed
+
+    def _turn(self, seed: Correspondent, owed: float) -> int:
+        return int(self.today[seed.id] / max(1.0, owed))
 
     def _sample(
         self, members: Sequence[Correspondent], fits: Callable[[Correspondent], bool], n: int
@@ -182,7 +224,10 @@ class _Search:
         return self.today[seed.id] < self.seed_daily
 
     def _is_stranger(self, seed: Correspondent) -> bool:
-        return seed.domain != self.sender.domain and seed.account_id != self.sender.account_id
+        return seed.domain != self.sender.domain and self._is_reached(seed)
 
     def _is_kin(self, seed: Correspondent) -> bool:
-        return seed.domain == self.sender.domain and seed.account_id != self.sender.account_id
+        return self.kin and seed.domain == self.sender.domain and self._is_reached(seed)
+
+    def _is_reached(self, seed: Correspondent) -> bool:
+        return seed.account_id != self.sender.account_id and self.awake.share(seed.waking) > 0

@@ -40,10 +40,11 @@ class Agenda:
         circle, now = self._circle, self._circle.clock.now()
         await self._refresh()
         judged = await self._to_judge(now)
-        planned = [mailbox.id for mailbox in self._senders if self._lacks_plan(mailbox, now)]
-        for mailbox in self._senders:
-            if mailbox.id in planned:
-                self._planned[mailbox.id] = date_of(now, mailbox.zone)
+        unplanned = [mailbox for mailbox in self._senders if self._lacks_plan(mailbox, now)]
+        for mailbox in unplanned:
+            self._planned[mailbox.id] = date_of(now, mailbox.zone)
+        # One pass plans them all, in the name of the first.
+        planned = [mailbox.id for mailbox in unplanned[:1]]
         sends = await circle.ledger.slots.due(now)
         looks = await circle.ledger.sightings.due(now)
         by_step = (

@@ -41,7 +41,7 @@ async def judge(mailbox_id: MailboxId, circle: Circle) -> None:
     mailbox = await circle.mailbox(mailbox_id)
     known = await circle.ledger.evidence.of_domain(mailbox.domain, since=now - MEMORY)
     before = await circle.ledger.standings.of(mailbox_id)
-    elders = [other for other in await circle.ledger.mailboxes.list() if other.domain == mailbox.domain]
+    elders = await circle.ledger.mailboxes.of_domain(mailbox.domain)
 
     lanes, outright = lanes_of(known), outright_of(known, now)
     judgements = judged_lanes(mailbox, lanes, before, now, failing=outright.failing)
