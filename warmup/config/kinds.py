@@ -74,7 +74,7 @@ def _split(value: Any) -> Any:
     return tuple(word for part in value.split(",") if (word := part.strip()))
 
 
-def _time_of_day(value: Any) -> Any:
+def _time_of_day(value: Any) -> time:
     if isinstance(value, time):
         return value
     if not isinstance(value, str) or not _TIME.fullmatch(value):
@@ -88,6 +88,19 @@ def _weekdays(value: tuple[str, ...]) -> tuple[str, ...]:
     if wrong or not days:
         raise ValueError(f"{', '.join(wrong) or 'nothing'} is no weekday; name at least one of {', '.join(WEEKDAYS)}")
     return tuple(dict.fromkeys(days))
+
+
+def weekdays_in(text: str) -> frozenset[int]:
+    """The weekdays named in `mon,tue`, Monday 0; ValueError."""
+    return frozenset(WEEKDAYS.index(day) for day in _weekdays(_split(text)))
+
+
+def times_in(text: str) -> tuple[time, time]:
+    """From when to when `HH:MM-HH:MM` is; ValueError."""
+    start, dash, end = text.partition("-")
+    if not dash:
+        raise ValueError(f'"{text}" is no span of hours; write for example 08:00-18:00')
+    return _time_of_day(start.strip()), _time_of_day(end.strip())
 
 
 def _header_name(value: str) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, String, and_, cast, exists, func, or_, select
 
@@ -143,21 +143,33 @@ def _of(
 ) -> dict[MailboxId, tuple[Day, ...]]:
     accepted = _accepted(connection, ids, since, until)
     lanes: dict[tuple[int, date], list[LaneDay]] = {}
+    whole: Counter[tuple[int, date]] = Counter()
+    for (mailbox_id, on, _), n in accepted.items():
+        whole[mailbox_id, on] += n
     theirs = lane_days.c.mailbox_id.in_(ids) & (lane_days.c.date >= since) & (lane_days.c.date < until)
     by_key = (lane_days.c.mailbox_id, lane_days.c.date, lane_days.c.provider)
-    for row in connection.execute(select(*lane_days.c).where(theirs).order_by(*by_key)):
-        taken_here = accepted.get((row.mailbox_id, row.date, row.provider), 0)
-        lanes.setdefault((row.mailbox_id, row.date), []).append(_lane(row, taken_here))
-    whole: dict[tuple[int, date], int] = {}
-    for (mailbox_id, on, _), n in accepted.items():
-        whole[mailbox_id, on] = whole.get((mailbox_id, on), 0) + n
+    rows = connection.execute(select(*(lane_days.c[name] for name in _LANE)).where(theirs).order_by(*by_key))
+    # Taken apart by place: there are hundreds of these for every mailbox, and names cost more than the rest.
+    for mailbox_id, on, provider, level, ceiling, factor, target, standing in rows:
+        lane = LaneDay(
+            provider=provider,
+            level=level,
+            ceiling=ceiling,
+            factor=factor,
+            target=target,
+            standing=Standing(standing),
+            accepted=accepted.get((mailbox_id, on, provider), 0),
+        )
+        lanes.setdefault((mailbox_id, on), []).append(lane)
     theirs = days.c.mailbox_id.in_(ids) & (days.c.date >= since) & (days.c.date < until)
     found: dict[MailboxId, list[Day]] = {}
     for row in connection.execute(select(*days.c).where(theirs).order_by(days.c.mailbox_id, days.c.date)):
         key = (row.mailbox_id, row.date)
-        planned = _day(row, whole.get(key, 0), tuple(lanes.get(key, ())))
-        found.setdefault(MailboxId(row.mailbox_id), []).append(planned)
+        found.setdefault(MailboxId(row.mailbox_id), []).append(_day(row, whole[key], tuple(lanes.get(key, ()))))
     return {mailbox_id: tuple(planned) for mailbox_id, planned in found.items()}
+
+
+_LANE: Final = ("mailbox_id", "date", "provider", "level", "ceiling", "factor", "target", "standing")
 
 
 def _accepted(
@@ -167,18 +179,6 @@ def _accepted(
     key = (outcomes.c.mailbox_id, outcomes.c.date, outcomes.c.provider)
     query = select(*key, func.count(outcomes.c.slot_id.distinct()).label("n")).where(theirs, taken()).group_by(*key)
     return {(row.mailbox_id, row.date, row.provider): row.n for row in connection.execute(query)}
-
-
-def _lane(row: Row[*tuple[Any, ...]], accepted: int) -> LaneDay:
-    return LaneDay(
-        provider=row.provider,
-        level=row.level,
-        ceiling=row.ceiling,
-        factor=row.factor,
-        target=row.target,
-        standing=Standing(row.standing),
-        accepted=accepted,
-    )
 
 
 def _day(row: Row[*tuple[Any, ...]], accepted: int, lanes: tuple[LaneDay, ...]) -> Day:
@@ -265,7 +265,7 @@ def _answerable(
             slots.c.id % every == which,
             mailboxes.c.removed_at.is_(None),
             sightings.c.placement.in_((*_READABLE, Placement.SPAM.value)),
-            or_(rescued, and_(sightings.c.placement.in_(_READABLE), ~in_junk)),
+            or_(and_(sightings.c.placement.in_(_READABLE), ~in_junk), rescued),
             ~exists().where(answer.c.in_reply_to == slots.c.id),
             ~answered_by_others(slots.c.id),
         )
@@ -273,7 +273,19 @@ def _answerable(
         .having(func.min(sightings.c.at) >= since, func.min(sightings.c.at) < until)
         .order_by(slots.c.id)
     )
-    return tuple(Answerable(**row) for row in connection.execute(query).mappings())
+    return tuple(
+        Answerable(
+            slot_id=slot_id,
+            sender_id=sender_id,
+            recipient_id=recipient_id,
+            thread_id=thread_id,
+            grammar=grammar,
+            language=language,
+            seen_at=seen_at,
+            length=n,
+        )
+        for slot_id, sender_id, recipient_id, thread_id, grammar, language, seen_at, n in connection.execute(query)
+    )
 
 
 def _replies(connection: Connection, mailbox_id: MailboxId, since: date) -> dict[str, int]:

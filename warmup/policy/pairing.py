@@ -12,9 +12,10 @@ evidence weighs more because nothing there is ever answered (DESIGN, Words).
 """
 
 import heapq
+import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,10 +67,11 @@ class Correspondent:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The seeds of one provider, by id."""
+    """The seeds of one provider, by id; `wakings` are the kinds of day their persons have."""
 
     treated: tuple[Correspondent, ...]
     controls: tuple[Correspondent, ...]
+    wakings: frozenset[Waking | None] = frozenset()
 
 
 Pool = Mapping[str, Lane]
@@ -114,6 +116,7 @@ def pool(seeds: Iterable[Correspondent]) -> Pool:
         provider: Lane(
             treated=tuple(seed for seed in members if not seed.is_control),
             controls=tuple(seed for seed in members if seed.is_control),
+            wakings=frozenset(seed.waking for seed in members),
         )
         for provider, members in sorted(by_provider.items())
     }
@@ -147,87 +150,89 @@ def pair(
     found: list[Correspondent] = []
     missing: dict[str, int] = {}
     for provider, n in sorted(wanted.items()):
-        search = _Search(sender, past, awake or Awake(()), Counter(taken), seed_daily, rng, kin)
-        lane = search.among(seeds.get(provider, Lane((), ())), n)
-        found += lane
-        if len(lane) < n:
-            missing[provider] = n - len(lane)
+        lane = seeds.get(provider, Lane((), ()))
+        shares = {who: awake.share(who) for who in lane.wakings} if awake is not None else {}
+        uneven = shares if any(share < 1 for share in shares.values()) else None
+        chosen = _Search(sender, past, uneven, Counter(taken), seed_daily, rng).among(lane, n, kin=kin)
+        found += chosen
+        if len(chosen) < n:
+            missing[provider] = n - len(chosen)
     return Pairing(tuple(found), missing)
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """One lane's search; `today` grows with every choice."""
+    """One lane's search; `today` grows with every choice. `shares` None: everybody is awake all the time."""
 
     sender: Correspondent
     past: Past
-    awake: Awake
+    shares: Mapping[Waking | None, float] | None
     today: Counter[MailboxId]
     seed_daily: int
     rng: random.Random
-    kin: bool
 
-    def among(self, lane: Lane, n: int) -> list[Correspondent]:
+    def among(self, lane: Lane, n: int, *, kin: bool) -> list[Correspondent]:
         """Up to `n` recipients, strangers first and a share of them controls; either kind fills up for the other."""
         # Rounded by chance, so that small days have their share too.
         share = int(n * CONTROL_SHARE + self.rng.random()) if lane.controls else 0
-        found = self._take(lane.controls, self._is_stranger, min(share, n))
-        found += self._take(lane.treated, self._is_stranger, n - len(found))
-        found += self._take(lane.controls, self._is_stranger, n - len(found))
-        found += self._take(lane.treated, self._is_kin, n - len(found))
-        return found + self._take(lane.controls, self._is_kin, n - len(found))
+        found = self._take(lane.controls, min(share, n), kin=False)
+        found += self._take(lane.treated, n - len(found), kin=False)
+        found += self._take(lane.controls, n - len(found), kin=False)
+        if kin:
+            found += self._take(lane.treated, n - len(found), kin=True)
+            found += self._take(lane.controls, n - len(found), kin=True)
+        return found
 
-    def _take(
-        self, members: Sequence[Correspondent], fits: Callable[[Correspondent], bool], n: int
-    ) -> list[Correspondent]:
+    def _take(self, members: Sequence[Correspondent], n: int, *, kin: bool) -> list[Correspondent]:
         """The `n` that were written to least, each again only after all others had their turn, up to the day's cap.
 
         Who is owed twice as much has two messages for its turn.
         """
-        queue = [self._preference(seed) for seed in self._sample(members, fits, n)]
+        if n <= 0 or not members:
+            return []
+        queue = [self._preference(seed) for seed in self._sample(members, n, kin=kin)]
         heapq.heapify(queue)
         chosen: list[Correspondent] = []
         while queue and len(chosen) < n:
             _, contacts, chance, _, owed, seed = queue[0]
             chosen.append(seed)
-            self.today[seed.id] += 1
-            if self._has_room(seed):
-                heapq.heapreplace(queue, (self._turn(seed, owed), contacts, chance, seed.id, owed, seed))
+            self.today[seed.id] = today = self.today[seed.id] + 1
+            if today < self.seed_daily:
+                heapq.heapreplace(queue, (_turn(today, owed), contacts, chance, seed.id, owed, seed))
             else:
                 heapq.heappop(queue)
         return chosen
 
     def _preference(self, seed: Correspondent) -> tuple[int, float, float, MailboxId, float, Correspondent]:
-        owed = self.past.owed(seed) * self.awake.share(seed.waking)
+        past = self.past
+        owed = past.owed(seed) if self.shares is None else past.owed(seed) * self.shares[seed.waking]
         # A clock that rings the sooner the less the seed has to receive: a weighted draw without replacement.
-        chance = self.rng.expovariate(1.0) * (1 + self.past.inbound.get(seed.id, 0)) / owed
-        return self._turn(seed, owed), self.past.contacts.get(seed.id, 0) / owed, chance, seed.id, owed, seed
+        chance = -math.log(1 - self.rng.random()) * (1 + past.inbound.get(seed.id, 0)) / owed
+        today = self.today.get(seed.id, 0)
+        return _turn(today, owed), past.contacts.get(seed.id, 0) / owed, chance, seed.id, owed, seed
 
-    def _turn(self, seed: Correspondent, owed: float) -> int:
-        return int(self.today[seed.id] / max(1.0, owed))
-
-    def _sample(
-        self, members: Sequence[Correspondent], fits: Callable[[Correspondent], bool], n: int
-    ) -> Sequence[Correspondent]:
+    def _sample(self, members: Sequence[Correspondent], n: int, *, kin: bool) -> Sequence[Correspondent]:
         """Enough of the members that fit and have room for `n` messages; all of them where they are few."""
-        if n <= 0:
-            return ()
         size = max(_SMALLEST_SAMPLE, _SAMPLE_PER_MESSAGE * n)
         if len(members) > 2 * size:
-            some = [seed for seed in self.rng.sample(members, 2 * size) if fits(seed) and self._has_room(seed)]
+            some = self._fitting(self.rng.sample(members, size + size // 4), kin=kin)
             if len(some) >= size:
                 return some[:size]
-        every = [seed for seed in members if fits(seed) and self._has_room(seed)]
+        every = self._fitting(members, kin=kin)
         return every if len(every) <= size else self.rng.sample(every, size)
 
-    def _has_room(self, seed: Correspondent) -> bool:
-        return self.today[seed.id] < self.seed_daily
+    def _fitting(self, members: Sequence[Correspondent], *, kin: bool) -> list[Correspondent]:
+        """Those of the sender's own domain or of any other, of another account, with room, and not asleep all along."""
+        domain, account, today, most = self.sender.domain, self.sender.account_id, self.today, self.seed_daily
+        fits = [
+            seed
+            for seed in members
+            if (seed.domain == domain) is kin and seed.account_id != account and today.get(seed.id, 0) < most
+        ]
+        shares = self.shares
+        return fits if shares is None else [seed for seed in fits if shares[seed.waking] > 0]
 
-    def _is_stranger(self, seed: Correspondent) -> bool:
-        return seed.domain != self.sender.domain and self._is_reached(seed)
 
-    def _is_kin(self, seed: Correspondent) -> bool:
-        return self.kin and seed.domain == self.sender.domain and self._is_reached(seed)
-
-    def _is_reached(self, seed: Correspondent) -> bool:
-        return seed.account_id != self.sender.account_id and self.awake.share(seed.waking) > 0
+def _turn(today: int, owed: float) -> int:
+    """In which turn a seed with so many messages today gets the next."""
+    return int(today / owed) if owed > 1 else today

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import accumulate
 from typing import Final
 from zlib import crc32
 
@@ -32,7 +31,7 @@ ANSWER_WITHIN: Final = timedelta(days=5)
 # How many answers come a day, two, three … after the message was seen; people answer soon or hardly at all.
 _DELAYS: Final = {1: 62, 2: 22, 3: 10, 4: 6}
 
-_DELAYED: Final = tuple(zip(_DELAYS, accumulate(_DELAYS.values()), strict=True))
+_DELAYED: Final = tuple(timedelta(days=days) for days, n in _DELAYS.items() for _ in range(n))
 
 # How many threads end with their first, second, third … message.
 _LENGTHS: Final = {1: 40, 2: 30, 3: 18, 4: 8, 5: 4}
@@ -65,11 +64,8 @@ def replies(
     total = sum(room.values())
     # Rounded by chance, so that small days have their share of answers too.
     wanted = total if listening else int(total * REPLY_SHARE + rng.random())
-    ripe = [
-        message
-        for message in sorted(unanswered, key=lambda message: message.slot_id)
-        if _is_ripe(message, on, waits=not listening)
-    ]
+    ripe = [message for message in unanswered if _is_ripe(message, on, waits=not listening)]
+    ripe.sort(key=lambda message: message.slot_id)
     rng.shuffle(ripe)
     lanes, senders, threads = Counter[str](), Counter[int](), set[str]()
     chosen: list[Unanswered] = []
@@ -104,8 +100,7 @@ def is_listening(enrolled_on: date, on: date, *, others: Iterable[date], lasting
 def delay(slot_id: SlotId) -> timedelta:
     """How long the message waits for its answer, in days after the one it was seen on."""
     # Not a generator's draw: this is asked of every message that could be answered, and seeding one takes long.
-    drawn = crc32(f"delay {slot_id}".encode()) % sum(_DELAYS.values())
-    return timedelta(days=next(days for days, until in _DELAYED if drawn < until))
+    return _DELAYED[crc32(b"delay %d" % slot_id) % len(_DELAYED)]
 
 
 def _is_ripe(message: Unanswered, on: date, *, waits: bool) -> bool:

@@ -12,10 +12,11 @@ given for the same date, and what fails for one is logged and leaves the others 
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -175,20 +176,27 @@ def _planned(mailbox: Mailbox, known: _Known) -> tuple[MailboxId, NewDay, list[N
         allowance(view),
         seeds=roster.seeds(resting).pool,
         past=replace(known.everybody, contacts=known.contacts.get(mailbox.id, {})),
-        unanswered=[_unanswered(each, roster, mailbox) for each in answerable],
+        unanswered=_unanswered(answerable, roster, mailbox.zone),
         listening=_listens(mailbox, on, roster, circle),
         hours=habit.hours,
         bustle=habit.bustle,
         now=circle.clock.now(),
         grace=circle.grace,
         rng=circle.clock.rng(mailbox.id, on, "plan"),
-        per_minute=per_minute(mailbox, circle),
+        per_minute=circle.per_minute(mailbox),
         kin=roster.writes_to_kin(mailbox),
     )
 
     answered = {each.slot_id: each for each in answerable}
     grammars = circle.grammars.without(resting.grammars)
-    slots = [_slot(slot, plan, mailbox, roster, _text(slot, answered, grammars), circle) for slot in plan.slots]
+    # One stream for the date, slot by slot: seeding one for each would take longer than all the draws.
+    draws = circle.clock.rng(mailbox.id, on, "slots")
+    slots = [
+        _slot(
+            slot, mailbox, roster.active[slot.recipient_id], _text(slot, answered, grammars, draws), circle.key, draws
+        )
+        for slot in plan.slots
+    ]
     _say(mailbox, plan)
     return mailbox.id, _day(plan), slots
 
@@ -205,26 +213,23 @@ def _say(mailbox: Mailbox, plan: DayPlan) -> None:
     )
 
 
-def _unanswered(each: Answerable, roster: Roster, mailbox: Mailbox) -> Unanswered:
-    return Unanswered(
-        slot_id=each.slot_id,
-        thread_id=each.thread_id,
-        sender=roster.correspondents[each.sender_id],
-        seen_on=date_of(each.seen_at, mailbox.zone),
-        length=each.length,
-    )
+def _unanswered(answerable: Iterable[Answerable], roster: Roster, zone: ZoneInfo) -> list[Unanswered]:
+    return [
+        Unanswered(
+            slot_id=each.slot_id,
+            thread_id=each.thread_id,
+            sender=roster.correspondents[each.sender_id],
+            seen_on=date_of(each.seen_at, zone),
+            length=each.length,
+        )
+        for each in answerable
+    ]
 
 
 def _listens(mailbox: Mailbox, on: date, roster: Roster, circle: Circle) -> bool:
     if circle.settings.limits.listening_days == 0:
         return False
     return is_listening(date_of(mailbox.enrolled_at, mailbox.zone), on, others=roster.elder_dates(mailbox))
-
-
-def per_minute(mailbox: Mailbox, circle: Circle) -> int | None:
-    """Messages a minute that the mailbox's own provider takes, None: nobody says."""
-    known = circle.providers.by_name.get(mailbox.provider)
-    return known.per_minute if known is not None else None
 
 
 def _day(plan: DayPlan) -> NewDay:
@@ -257,37 +262,23 @@ def _rests(each: Answerable, roster: Roster, resting: Resting) -> bool:
     return sender is None or sender.address in resting.seeds or each.grammar in resting.grammars
 
 
-Text = Callable[[random.Random], tuple[str, str]]
-"""Draws a grammar's name and language."""
-
-
-def _text(slot: PlannedSlot, answered: Mapping[SlotId, Answerable], grammars: Grammars) -> Text:
-    """A draw; an answer says its thread's grammar (steps/letter), and draws all the same: one stream for a slot."""
-
-    def drawn(rng: random.Random) -> tuple[str, str]:
-        grammar = grammars.pick(rng)
-        if slot.in_reply_to is None:
-            return grammar.name, grammar.language
-        return answered[slot.in_reply_to].grammar, answered[slot.in_reply_to].language
-
-    return drawn
+def _text(
+    slot: PlannedSlot, answered: Mapping[SlotId, Answerable], grammars: Grammars, rng: random.Random
+) -> tuple[str, str]:
+    """A grammar's name and language. An answer has its thread's (steps/letter), and draws all the same."""
+    drawn = grammars.pick(rng)
+    if slot.in_reply_to is None:
+        return drawn.name, drawn.language
+    return answered[slot.in_reply_to].grammar, answered[slot.in_reply_to].language
 
 
 def _slot(
-    slot: PlannedSlot,
-    plan: DayPlan,
-    mailbox: Mailbox,
-    roster: Roster,
-    text: Text,
-    circle: Circle,
+    slot: PlannedSlot, mailbox: Mailbox, recipient: Mailbox, text: tuple[str, str], key: bytes, rng: random.Random
 ) -> NewSlot:
-    """The slot with its identity and its draws."""
-    rng = circle.clock.rng(mailbox.id, plan.date, slot.number, "slot")
+    """The slot with its identity and its draws; `text` is its grammar and language."""
     nonce = rng.randbytes(identity.NONCE_BYTES)
-    token = identity.token(
-        circle.key, nonce, sender=mailbox.address, recipient=roster.active[slot.recipient_id].address
-    )
-    grammar, language = text(rng)
+    token = identity.token(key, nonce, sender=mailbox.address, recipient=recipient.address)
+    grammar, language = text
     return NewSlot(
         number=slot.number,
         recipient_id=slot.recipient_id,

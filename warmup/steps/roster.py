@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from warmup.policy.attribution import Suspect
 from warmup.policy.mailbox import Mailbox, MailboxId, State
 from warmup.policy.pairing import Correspondent, Pool, pool
 from warmup.policy.window import date_of
-from warmup.steps.circle import Circle
+
+if TYPE_CHECKING:
+    from warmup.steps.circle import Circle
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,11 @@ class Roster:
     _resting: dict[datetime, Resting] = field(default_factory=dict)
 
     @classmethod
-    async def read(cls, circle: Circle) -> "Roster":
+    async def read(cls, circle: "Circle") -> "Roster":
         """As it stands now."""
         return cls(await circle.ledger.mailboxes.list(), await circle.ledger.standings.suppressed())
 
-    async def resting_before(self, midnight: datetime, circle: Circle) -> Resting:
+    async def resting_before(self, midnight: datetime, circle: "Circle") -> Resting:
         """The seeds and grammars that were retired before that instant."""
         if midnight not in self._resting:
             retired = await circle.ledger.retirements.in_force(before=midnight)

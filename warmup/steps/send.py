@@ -77,7 +77,8 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
     recipient = await circle.mailbox(slot.recipient_id)
     content = await spelled(slot, mailbox, recipient, circle)
 
-    match await circle.ledger.attempts.claim(slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node):
+    now, allowed = circle.clock.now(), rules(mailbox, circle)
+    match await circle.ledger.attempts.claim(slot.id, now=now, rules=allowed, node=circle.node):
         case Claimed() as claimed:
             envelope = Envelope(sender=mailbox.address, recipient=recipient.address, content=content)
             answer = await session.submit(envelope)
@@ -163,8 +164,8 @@ async def _ancestors(slot: Slot, circle: Circle) -> tuple[ThreadMessage, ...]:
     return tuple(reversed(chain))
 
 
-def rules(circle: Circle) -> Rules:
-    """The configured part of every claim."""
+def rules(mailbox: Mailbox, circle: Circle) -> Rules:
+    """The configured part of every claim of the mailbox."""
     limits = circle.settings.limits
     return Rules(
         grace=circle.grace,
@@ -172,4 +173,5 @@ def rules(circle: Circle) -> Rules:
         own_reserve_ratio=limits.own_reserve_ratio,
         own_fresh=timedelta(minutes=limits.own_fresh_minutes),
         domain_limit=limits.domain_daily,
+        per_minute=circle.per_minute(mailbox),
     )
