@@ -35,6 +35,7 @@ class Before:
     on: date
     circle: Circle
     roster: Roster
+    domains: frozenset[str]
     histories: Mapping[MailboxId, tuple[Day, ...]]
     judged: AllJudged
     own: Mapping[MailboxId, int]
@@ -51,6 +52,7 @@ class Before:
             on=on,
             circle=circle,
             roster=roster,
+            domains=frozenset(domains),
             histories=await circle.ledger.history.of_many(ids, since=on - MEMORY, until=on),
             judged=await circle.ledger.standings.of_many(ids, domains),
             own=await circle.ledger.own.counts(ids, since=circle.clock.now() - timedelta(hours=24)),
@@ -113,13 +115,13 @@ class Before:
     def volumes(self) -> Mapping[str, Volumes]:
         """What each domain's mailboxes together had accepted, by domain, receiving provider and date."""
         found: dict[str, defaultdict[str, Counter[date]]] = {}
-        for domain, kin in self.roster.kin.items():
-            known = [day for other in kin for day in self.histories.get(other.id, ())]
-            if known:
-                found[domain] = defaultdict(Counter)
-                for day in known:
+        for domain in self.domains:
+            volumes = found[domain] = defaultdict(Counter)
+            for other in self.roster.kin.get(domain, ()):
+                for day in self.histories.get(other.id, ()):
                     for lane in day.lanes:
-                        found[domain][lane.provider][day.date] += lane.accepted
+                        if lane.accepted:
+                            volumes[lane.provider][day.date] += lane.accepted
         return found
 
 
