@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test lint unit lab properties bench crossval fuzz faults torture lock clean
+.PHONY: help demo test lint unit lab properties bench crossval fuzz faults torture sabotage audit sbom mutate lock clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,17 +58,37 @@ fuzz: $(STAMP)  ## coverage-guided fuzzing of every parser, five minutes each; S
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.txt 2> >(grep -v '^WARNING: Location' >&2)
 	@$(BIN)/python -m tests.fuzz $(SECONDS_EACH)
 
-faults: $(STAMP)  ## every fault a provider can have, from real servers, as a table; as root, some six minutes
+faults: $(STAMP)  ## every fault a provider can have, from real servers, as a table; as root, two to six minutes
 	@bash tests/lab/packages.sh
-	@$(BIN)/pytest -q -s tests/lab/faults.py
+	@$(BIN)/pytest -q -s tests/lab/test_faults.py
 
-torture: $(STAMP)  ## every promise attacked in full, as a table of tries, losses, doubles and breaches; under an hour
-	@$(BIN)/python -m tests.torture
+torture: $(STAMP)  ## every promise attacked in full, as a table of tries, losses, doubles and breaches; SCENARIO=kill for one
+	@$(BIN)/python -m tests.torture $(SCENARIO)
+
+sabotage: $(STAMP)  ## every safeguard taken out once, in a copy: a table of what its scenario counted; PATCH=walls_removed for one
+	@$(BIN)/python -m tests.sabotage $(PATCH)
+
+SUPPLY := $(VENV)/.supply
+$(SUPPLY): $(STAMP) tests/supply/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/supply/requirements.txt 2> >(grep -v '^WARNING: Location' >&2)
+	@touch $@
+
+audit: $(SUPPLY)  ## ask the index for known vulnerabilities of every pinned dependency; one it cannot be asked of fails
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r deploy/requirements.txt
+
+sbom: $(SUPPLY)  ## what the program is made of, as CycloneDX in build/sbom.json
+	@mkdir -p build
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements deploy/requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json
+	@echo build/sbom.json
+
+mutate: $(SUPPLY)  ## how many small errors in ledger, quota, retry and send the unit tests notice; MODULE=policy/retry for one
+	@nice $(BIN)/python -m tests.mutation $(MODULE)
 
 lock: $(STAMP)  ## pin the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group test -o tests/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 tests/fuzz/requirements.in -o tests/fuzz/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 tests/supply/requirements.in -o tests/supply/requirements.txt
 
 clean:  ## remove what make made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,8 +1,12 @@
-"""Hypothesis profiles: `dev` on a desk, `ci` in the gate, `properties` for `make properties`."""
+"""Hypothesis profiles: `dev` on a desk, `ci` in the gate, `properties` for `make properties`. And a PostgreSQL."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import Server, binaries
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -10,3 +14,15 @@ settings.register_profile(
     "properties", max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL that is there as long as the tests."""
+    if binaries() is None:
+        if os.environ.get("WARMUP_LAB") == "require":
+            pytest.fail("PostgreSQL is not installed; sudo bash tests/lab/packages.sh")
+        pytest.skip("PostgreSQL is not installed; sudo bash tests/lab/packages.sh")
+    server = Server.start()
+    yield server
+    server.stop()

@@ -2,8 +2,10 @@
 
 The daemon decides nothing about mail. It takes the ledger's lock, brings the ledger to a known state (schema, recovery,
 restored or not), opens the doors, and from then on asks the agenda what is due and hands it to the engine. APScheduler
-is the clock's hand and nothing more: one interval job for the tick, one for the watchdog. `stop` ends ticking first,
-then drains what runs, and only then shuts the scheduler down, since `shutdown` would cancel running coroutines.
+is the clock's hand and nothing more: one interval job for the tick, one for the watchdog. Its jobs are due by the wall
+clock, so a clock that was set back would keep the hand from moving until it had caught up: the loop's own clock, which
+nobody sets, notices, and the hand begins anew. `stop` ends ticking first, then drains what runs, and only then shuts
+the scheduler down, since `shutdown` would cancel running coroutines.
 """
 
 import asyncio
@@ -15,20 +17,38 @@ from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from warmup.clock import Leap, pause
 from warmup.config import Settings, providers_of
 from warmup.engine.local import LocalEngine
 from warmup.engine.perform import perform
 from warmup.engine.work import Work
-from warmup.ledger.errors import LedgerError
+from warmup.ledger.errors import LedgerBusy, LedgerError, LedgerFailed
+from warmup.metrics import LAG_SECONDS
 from warmup.policy.attention import deadline, first_look
+from warmup.policy.rulebook import rules
 from warmup.steps.agenda import Agenda
+from warmup.steps.aside import aside
 from warmup.steps.circle import Circle
 from warmup.wire.systemd import Supervisor
 
 log = structlog.get_logger("daemon")
 
+_STANDS_STILL = timedelta(minutes=1)
+"""Ledger time that waits longer than this for the wall clock is worth a line."""
+
+_SET_SECONDS = 1.0
+"""A wall clock that goes apart from the loop's by more than this between two looks was set, not slewed."""
+
 # What is in use for as long as the process lives.
 _FIXED = ("ledger", "vault", "http", "daemon", "engine", "network", "rehearsal", "content", "log")
+
+CLOSING_SECONDS = 10.0
+"""What farewells to servers, the doors and the ledger's last page may take, one after the other; real time."""
+
+
+def time_to_end(drain_seconds: float) -> float:
+    """How long work may go on after SIGTERM, in seconds, so that the process has ended within `drain_seconds`."""
+    return max(drain_seconds - CLOSING_SECONDS, drain_seconds / 2)
 
 
 class Daemon:
@@ -39,6 +59,10 @@ class Daemon:
         self.agenda = Agenda(circle)
         self._supervisor = supervisor
         self._ready = False
+        self._trouble: str | None = None
+        self._lost: LedgerBusy | None = None
+        self._leap: Leap | None = None
+        self._stands_still = False
         self._asked_to_stop = asyncio.Event()
         self._engine: LocalEngine | None = None
 
@@ -50,34 +74,53 @@ class Daemon:
 
     async def start(self) -> None:
         """Bring the ledger to a known state: nothing in flight, a restored ledger noticed. Then work may begin."""
-        circle, observe = self.circle, self.circle.settings.observe
+        circle = self.circle
+        circle.clock.resume(await circle.ledger.timekeeping.read())
+        await self._keep_time()
         now = circle.clock.now()
         restored = await circle.ledger.installation.check_restore(now=now)
         if restored:
             # Another incarnation draws other slots: those of the lost days are never made again.
             circle.clock.reseed((await circle.ledger.installation.get()).seed)
             log.warning("restored", lapsed=restored.lapsed, held_until=restored.held_until.isoformat())
-        recovered = await circle.ledger.attempts.recover(
-            now=now,
-            look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
-            deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
-        )
-        if recovered:
-            log.warning("recovered", uncertain=len(recovered))
+        await self._recover()
+        # Five hundred patterns are made ready once: not while mail is on its way.
+        await aside(rules)
         concurrency = circle.settings.daemon.concurrency
         self._engine = LocalEngine(lambda work: perform(work, self.circle), concurrency=concurrency)
         self._ready = True
         log.info("ready", concurrency=concurrency, speed=circle.clock.speed)
 
+    async def _recover(self, *, alive: str | None = None) -> None:
+        circle, now, observe = self.circle, self.circle.clock.now(), self.circle.settings.observe
+        recovered = await circle.ledger.attempts.recover(
+            now=now,
+            look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
+            deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
+            alive=alive,
+        )
+        if recovered:
+            log.warning("recovered", uncertain=len(recovered))
+
     async def tick(self) -> int:
-        """Submit what is due now; gives how many units were taken."""
+        """Submit what is due now; gives how many units were taken. None while the disk takes nothing."""
+        self._tells_of(self.circle.ledger.installation.trouble)
+        if self._tells_of(await self.circle.ledger.installation.still_in_trouble()):
+            return 0
+        if self.circle.ledger.was_lost:
+            # Another daemon may have held it meanwhile, and ended with mail in flight.
+            await self._recover(alive=self.circle.node)
+        await self._keep_time()
         due = await self.agenda.due()
         taken = sum(self.engine.submit(Work(step, mailbox)) for step, mailbox in due)
         self.circle.process.ticked("due", self.circle.clock.wall())
         return taken
 
     async def run(self) -> None:
-        """Tick every `daemon.tick_seconds` until `ask_to_stop`, then drain within `daemon.drain_seconds`."""
+        """Tick every `daemon.tick_seconds` until `ask_to_stop`, then drain within `daemon.drain_seconds`.
+
+        Raises LedgerBusy, then, where another daemon took the ledger over.
+        """
         settings = self.circle.settings
         scheduler = AsyncIOScheduler(
             jobstores={"default": MemoryJobStore()},
@@ -89,16 +132,20 @@ class Daemon:
         if self._supervisor.watchdog_seconds:
             scheduler.add_job(self._pat, "interval", seconds=self._supervisor.watchdog_seconds / 3, id="watchdog")
         scheduler.start()
+        watch = asyncio.create_task(self._watch_the_loop(scheduler), name="loop-lag")
         self._supervisor.say("READY=1")
         await self._guarded_tick()
         await self._asked_to_stop.wait()
 
         self._supervisor.say("STOPPING=1")
         scheduler.pause()
-        clean = await self.engine.drain(settings.daemon.drain_seconds)
+        clean = await self.engine.drain(time_to_end(settings.daemon.drain_seconds))
         scheduler.shutdown(wait=False)
+        watch.cancel()
         self._ready = False
         log.info("stopped", clean=clean)
+        if self._lost is not None:
+            raise self._lost
 
     def ask_to_stop(self) -> None:
         """Make `run` drain and return; a second call changes nothing."""
@@ -120,15 +167,63 @@ class Daemon:
             return "starting or stopping"
         try:
             await self.circle.ledger.installation.get()
+            return await self.circle.ledger.installation.still_in_trouble()
         except LedgerError as trouble:
             return str(trouble)
-        return None
+
+    async def _keep_time(self) -> None:
+        """Look at the clock, keep how it ran, and say once that it was set."""
+        clock = self.circle.clock
+        clock.now()
+        told = clock.leaps.known
+        if await self.circle.ledger.timekeeping.keep(clock.course) and told and told[-1] != self._leap:
+            self._leap = told[-1]
+            log.warning(
+                "clock went ahead", seconds=round(self._leap.by.total_seconds(), 3), at=self._leap.at.isoformat()
+            )
+        stands_still = clock.behind > _STANDS_STILL
+        if stands_still and not self._stands_still:
+            log.warning("clock was set back, time stands still until then", until=clock.now().isoformat())
+        self._stands_still = stands_still
 
     async def _guarded_tick(self) -> None:
         try:
             await self.tick()
+        except LedgerFailed as failure:
+            self._tells_of(str(failure))
+        except LedgerBusy as busy:
+            log.error("ledger lost", error=str(busy))
+            self._lost = busy
+            self.ask_to_stop()
         except Exception:  # the edge of a tick: logged, and the next tick asks again
             log.exception("tick failed")
+
+    def _tells_of(self, trouble: str | None) -> bool:
+        """Say once that the disk fails, and once that it does not any more; True while it does."""
+        if trouble is not None and self._trouble is None:
+            log.error("ledger failed, nothing is sent until it can be written", error=trouble)
+        if trouble is None and self._trouble is not None:
+            log.warning("ledger can be written again")
+            # It holds for done what was submitted meanwhile.
+            self.agenda.forget()
+        self._trouble = trouble
+        return trouble is not None
+
+    async def _watch_the_loop(self, scheduler: AsyncIOScheduler) -> None:
+        """Measure how late the loop is, and let the clock's hand begin anew where the wall clock was set.
+
+        The loop's own clock stands still while the machine sleeps, which is no fault of the loop.
+        """
+        loop, wall = asyncio.get_running_loop(), self.circle.clock.wall
+        apart = wall().timestamp() - loop.time()
+        while True:
+            expected = loop.time() + LAG_SECONDS
+            await pause(LAG_SECONDS)
+            self.circle.process.lagged(loop.time() - expected)
+            before, apart = apart, wall().timestamp() - loop.time()
+            if abs(apart - before) > _SET_SECONDS:
+                for job in scheduler.get_jobs():
+                    job.modify(next_run_time=wall())
 
     def _pat(self) -> None:
         self._supervisor.say("WATCHDOG=1")

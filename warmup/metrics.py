@@ -26,7 +26,14 @@ _MESSAGES = ("mailbox", "provider", "outcome")
 _PLACEMENTS = ("mailbox", "provider", "placement")
 _HANDOVER_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _LAG_BUCKETS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 1800)
+_LOOP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DELAY_BUCKETS = (10, 60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 48 * 3600)
+
+
+LAG_SECONDS = 0.1
+"""How often the event loop is asked to be on time, in real seconds."""
+
+_MOST_LAGS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,12 @@ class Process:
             registry=self.registry,
             buckets=_LAG_BUCKETS,
         )
+        self.loop_lag = Histogram(
+            "warmup_loop_lag_seconds",
+            "How late the event loop was, asked ten times a second, in real time",
+            registry=self.registry,
+            buckets=_LOOP_BUCKETS,
+        )
         self.login_failures = Counter(
             "warmup_login_failures_total",
             "Logins that a server refused",
@@ -113,6 +126,11 @@ class Process:
     def ticked(self, tick: str, at: datetime) -> None:
         """Note that `tick` went through at `at` (wall time)."""
         self.last_tick.labels(tick).set(at.timestamp())
+
+    def lagged(self, seconds: float) -> None:
+        """Note that the loop was `seconds` late, and how late it was whenever it could not be asked meanwhile."""
+        for missed in range(min(int(seconds / LAG_SECONDS) + 1, _MOST_LAGS)):
+            self.loop_lag.observe(max(0.0, seconds - missed * LAG_SECONDS))
 
 
 def _counted(name: str, text: str, labels: tuple[str, ...], counts: Iterable[tuple[tuple[str, ...], int]]) -> Metric:

@@ -9,10 +9,14 @@ branch_labels = None
 depends_on = None
 
 
+# SQLite numbers rows by itself only where the type is spelled INTEGER.
+Identity = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
 def upgrade() -> None:
     op.create_table(
         "accounts",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
         sa.Column("smtp_host", sa.String(), nullable=False),
         sa.Column("username", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
@@ -20,7 +24,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "installation",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
         sa.Column("token", sa.String(), nullable=False),
         sa.Column("incarnation", sa.Integer(), nullable=False),
         sa.Column("identity_key_sealed", sa.LargeBinary(), nullable=True),
@@ -28,7 +32,7 @@ def upgrade() -> None:
         sa.Column("anchor_ledger", sa.BigInteger(), nullable=True),
         sa.Column("speed", sa.Float(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("last_attempt", sa.Integer(), nullable=False),
+        sa.Column("last_attempt", Identity, nullable=False),
         sa.Column("restored_at", sa.BigInteger(), nullable=True),
         sa.Column("held_until", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("id = 1", name=op.f("ck_installation_only_one")),
@@ -43,8 +47,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "holds",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("account_id", Identity, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
@@ -54,8 +58,8 @@ def upgrade() -> None:
     op.create_index("ix_holds_account_id_until", "holds", ["account_id", "until"], unique=False)
     op.create_table(
         "kept_uses",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("account_id", Identity, nullable=False),
         sa.Column("domain", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_kept_uses_account_id_accounts")),
@@ -65,8 +69,8 @@ def upgrade() -> None:
     op.create_index("ix_kept_uses_domain_at", "kept_uses", ["domain", "at"], unique=False)
     op.create_table(
         "mailboxes",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("account_id", Identity, nullable=False),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("address_key", sa.String(), nullable=False),
         sa.Column("domain", sa.String(), nullable=False),
@@ -103,7 +107,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_mailboxes_domain", "mailboxes", ["domain"], unique=False)
     op.create_index(
-        "uq_mailboxes_account_id", "mailboxes", ["account_id"], unique=True, sqlite_where=sa.text("removed_at IS NULL")
+        "uq_mailboxes_account_id",
+        "mailboxes",
+        ["account_id"],
+        unique=True,
+        sqlite_where=sa.text("removed_at IS NULL"),
+        postgresql_where=sa.text("removed_at IS NULL"),
     )
     op.create_index(
         "uq_mailboxes_address_key",
@@ -111,10 +120,11 @@ def upgrade() -> None:
         ["address_key"],
         unique=True,
         sqlite_where=sa.text("removed_at IS NULL"),
+        postgresql_where=sa.text("removed_at IS NULL"),
     )
     op.create_table(
         "credentials",
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("protocol", sa.String(), nullable=False),
         sa.Column("host", sa.String(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
@@ -123,7 +133,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "cursors",
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("folder", sa.String(), nullable=False),
         sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
         sa.Column("last_uid", sa.BigInteger(), nullable=False),
@@ -132,7 +142,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "days",
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("date", sa.Date(), nullable=False),
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("ceiling", sa.Integer(), nullable=False),
@@ -145,19 +155,24 @@ def upgrade() -> None:
     )
     op.create_table(
         "judge_cursors",
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("fresh", sa.Integer(), nullable=False),
         sa.Column("judged_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], name=op.f("fk_judge_cursors_mailbox_id_mailboxes")),
         sa.PrimaryKeyConstraint("mailbox_id", name=op.f("pk_judge_cursors")),
     )
     op.create_index(
-        "ix_judge_cursors_fresh", "judge_cursors", ["mailbox_id"], unique=False, sqlite_where=sa.text("fresh > 0")
+        "ix_judge_cursors_fresh",
+        "judge_cursors",
+        ["mailbox_id"],
+        unique=False,
+        sqlite_where=sa.text("fresh > 0"),
+        postgresql_where=sa.text("fresh > 0"),
     )
     op.create_index("ix_judge_cursors_judged_at", "judge_cursors", ["judged_at"], unique=False)
     op.create_table(
         "lane_days",
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("date", sa.Date(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
@@ -170,8 +185,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "looks",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("folder", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("ok", sa.Boolean(), nullable=False),
@@ -182,11 +197,11 @@ def upgrade() -> None:
     op.create_index("ix_looks_mailbox_id_at", "looks", ["mailbox_id", "at"], unique=False)
     op.create_table(
         "own_messages",
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("folder", sa.String(), nullable=False),
         sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
         sa.Column("uid", sa.BigInteger(), nullable=False),
-        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("account_id", Identity, nullable=False),
         sa.Column("domain", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_own_messages_account_id_accounts")),
@@ -198,8 +213,8 @@ def upgrade() -> None:
     op.create_index("ix_own_messages_mailbox_id_at", "own_messages", ["mailbox_id", "at"], unique=False)
     op.create_table(
         "own_readings",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("ok", sa.Boolean(), nullable=False),
         sa.Column("error", sa.String(), nullable=True),
@@ -209,16 +224,16 @@ def upgrade() -> None:
     op.create_index("ix_own_readings_mailbox_id_at", "own_readings", ["mailbox_id", "at"], unique=False)
     op.create_table(
         "slots",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
-        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
+        sa.Column("account_id", Identity, nullable=False),
         sa.Column("date", sa.Date(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("recipient_id", sa.Integer(), nullable=False),
+        sa.Column("recipient_id", Identity, nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("thread_id", sa.String(), nullable=False),
-        sa.Column("in_reply_to", sa.Integer(), nullable=True),
+        sa.Column("in_reply_to", Identity, nullable=True),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("nonce", sa.LargeBinary(), nullable=False),
         sa.Column("message_id", sa.String(), nullable=False),
@@ -237,18 +252,23 @@ def upgrade() -> None:
     )
     op.create_index("ix_slots_date", "slots", ["date"], unique=False)
     op.create_index(
-        "ix_slots_in_reply_to", "slots", ["in_reply_to"], unique=False, sqlite_where=sa.text("in_reply_to IS NOT NULL")
+        "ix_slots_in_reply_to",
+        "slots",
+        ["in_reply_to"],
+        unique=False,
+        sqlite_where=sa.text("in_reply_to IS NOT NULL"),
+        postgresql_where=sa.text("in_reply_to IS NOT NULL"),
     )
     op.create_index("ix_slots_mailbox_id_due_at", "slots", ["mailbox_id", "due_at"], unique=False)
     op.create_index("ix_slots_recipient_id_date", "slots", ["recipient_id", "date"], unique=False)
     op.create_index("ix_slots_thread_id", "slots", ["thread_id"], unique=False)
     op.create_table(
         "standings",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("subject_kind", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=True),
+        sa.Column("mailbox_id", Identity, nullable=True),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("standing", sa.String(), nullable=False),
         sa.Column("thin", sa.Boolean(), nullable=False),
@@ -268,10 +288,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "attempts",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("slot_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("slot_id", Identity, nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
-        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("account_id", Identity, nullable=False),
         sa.Column("domain", sa.String(), nullable=False),
         sa.Column("claimed_at", sa.BigInteger(), nullable=False),
         sa.Column("node", sa.String(), nullable=False),
@@ -284,8 +304,8 @@ def upgrade() -> None:
     op.create_index("ix_attempts_claimed_at", "attempts", ["claimed_at"], unique=False)
     op.create_table(
         "due_slots",
-        sa.Column("slot_id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("slot_id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], name=op.f("fk_due_slots_mailbox_id_mailboxes")),
         sa.ForeignKeyConstraint(["slot_id"], ["slots.id"], name=op.f("fk_due_slots_slot_id_slots")),
@@ -295,9 +315,9 @@ def upgrade() -> None:
     op.create_index("ix_due_slots_mailbox_id_due_at", "due_slots", ["mailbox_id", "due_at"], unique=False)
     op.create_table(
         "engagements",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("slot_id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("slot_id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("intended_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], name=op.f("fk_engagements_mailbox_id_mailboxes")),
@@ -308,7 +328,7 @@ def upgrade() -> None:
     op.create_index("ix_engagements_mailbox_id", "engagements", ["mailbox_id"], unique=False)
     op.create_table(
         "lapses",
-        sa.Column("slot_id", sa.Integer(), nullable=False),
+        sa.Column("slot_id", Identity, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["slot_id"], ["slots.id"], name=op.f("fk_lapses_slot_id_slots")),
@@ -316,9 +336,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "sightings",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("slot_id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("slot_id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("date", sa.Date(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -346,8 +366,8 @@ def upgrade() -> None:
         sa.Column("subject_kind", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
-        sa.Column("standing_id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=True),
+        sa.Column("standing_id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=True),
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], name=op.f("fk_standing_heads_mailbox_id_mailboxes")),
         sa.ForeignKeyConstraint(
             ["standing_id"], ["standings.id"], name=op.f("fk_standing_heads_standing_id_standings")
@@ -357,8 +377,8 @@ def upgrade() -> None:
     op.create_index("ix_standing_heads_mailbox_id", "standing_heads", ["mailbox_id"], unique=False)
     op.create_table(
         "watches",
-        sa.Column("slot_id", sa.Integer(), nullable=False),
-        sa.Column("recipient_id", sa.Integer(), nullable=False),
+        sa.Column("slot_id", Identity, nullable=False),
+        sa.Column("recipient_id", Identity, nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.Column("look_at", sa.BigInteger(), nullable=False),
         sa.Column("deadline_at", sa.BigInteger(), nullable=False),
@@ -371,7 +391,7 @@ def upgrade() -> None:
     op.create_index("ix_watches_recipient_id", "watches", ["recipient_id"], unique=False)
     op.create_table(
         "engagement_ends",
-        sa.Column("engagement_id", sa.Integer(), nullable=False),
+        sa.Column("engagement_id", Identity, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("result", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -381,10 +401,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "flights",
-        sa.Column("attempt_id", sa.Integer(), nullable=False),
-        sa.Column("slot_id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
-        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("attempt_id", Identity, nullable=False),
+        sa.Column("slot_id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
+        sa.Column("account_id", Identity, nullable=False),
         sa.Column("domain", sa.String(), nullable=False),
         sa.Column("date", sa.Date(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
@@ -400,10 +420,10 @@ def upgrade() -> None:
     op.create_index("ix_flights_mailbox_id", "flights", ["mailbox_id"], unique=False)
     op.create_table(
         "outcomes",
-        sa.Column("attempt_id", sa.Integer(), nullable=False),
-        sa.Column("slot_id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
-        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("attempt_id", Identity, nullable=False),
+        sa.Column("slot_id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
+        sa.Column("account_id", Identity, nullable=False),
         sa.Column("domain", sa.String(), nullable=False),
         sa.Column("date", sa.Date(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),

@@ -9,14 +9,18 @@ branch_labels = None
 depends_on = None
 
 
+# SQLite numbers rows by itself only where the type is spelled INTEGER.
+Identity = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
 def upgrade() -> None:
     with op.batch_alter_table("holds") as holds:
         holds.add_column(sa.Column("provider", sa.String(), nullable=False, server_default=""))
     op.create_table(
         "reports",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("slot_id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("slot_id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("date", sa.Date(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -38,8 +42,8 @@ def upgrade() -> None:
     op.create_index("ix_reports_kind", "reports", ["kind"], unique=False)
     op.create_table(
         "authentications",
-        sa.Column("slot_id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("slot_id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("date", sa.Date(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -53,8 +57,8 @@ def upgrade() -> None:
     op.create_index("ix_authentications_mailbox_id_date", "authentications", ["mailbox_id", "date"], unique=False)
     op.create_table(
         "login_refusals",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("protocol", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], name=op.f("fk_login_refusals_mailbox_id_mailboxes")),
@@ -63,7 +67,7 @@ def upgrade() -> None:
     op.create_index("ix_login_refusals_mailbox_id_protocol", "login_refusals", ["mailbox_id", "protocol"], unique=False)
     op.create_table(
         "listens",
-        sa.Column("mailbox_id", sa.Integer(), nullable=False),
+        sa.Column("mailbox_id", Identity, nullable=False),
         sa.Column("look_at", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailboxes.id"], name=op.f("fk_listens_mailbox_id_mailboxes")),

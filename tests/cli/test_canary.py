@@ -36,6 +36,7 @@ class Left:
     codes: dict[str, int] = field(default_factory=dict)
     processes: set[bytes] = field(default_factory=set)
     parrot: Parrot = field(default_factory=Parrot)
+    keys: set[str] = field(default_factory=set)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,9 @@ def call_everything(house: House, chain: Chain, kept: Left) -> None:
     for number in (3, 4):
         name = f"set {number}"
         call(chain, kept, name, "mailbox", "set", ADDRESSES[number], *source(house, number), **said(house, number))
+    rotate(house, chain, kept, "at rest")
+    rotate(house, chain, kept, "a credential", CREDENTIALS_DIRECTORY=str(house.folder))
+    assert [kept.codes[f"rotate {where}"] for where in ("beside the daemon", "at rest", "a credential")] == [0, 0, 78]
     # Without the CA no server is believed, and nobody gets a password.
     refused = ["mailbox", "check", ADDRESSES[0]]
     call(chain, kept, "refused tls", *refused, WARMUP__NETWORK__CA_FILE="")
@@ -157,6 +161,7 @@ def let_it_run(house: House, chain: Chain, kept: Left) -> None:
     kept.parrot.stages.update({address: stages[number % len(stages)] for number, address in enumerate(ADDRESSES)})
     house.start()
     until(lambda: all_told(house), seconds=180, what="every kind of parrot was met", every=0.5)
+    rotate(house, chain, kept, "beside the daemon")
     for path in ("/metrics", "/readyz", "/livez"):
         kept.places[f"GET {path}"] = house.get(path)[1].encode()
     kept.places["healthcheck of the daemon"] = house("healthcheck", "--json").encode()
@@ -167,6 +172,14 @@ def let_it_run(house: House, chain: Chain, kept: Left) -> None:
     pid = house.daemons[-1].pid
     kept.places["environ of the daemon"] = Path(f"/proc/{pid}/environ").read_bytes()
     assert house.stop() == 0
+
+
+def rotate(house: House, chain: Chain, kept: Left, where: str, **environ: str) -> None:
+    """Seal everything anew; every key there ever was is a secret as well."""
+    key_file = house.folder / "warmup.key"
+    kept.keys.update(key_file.read_text().split())
+    call(chain, kept, f"rotate {where}", "secrets", "rotate", **environ)
+    kept.keys.update(key_file.read_text().split())
 
 
 def all_told(house: House) -> bool:
@@ -207,6 +220,13 @@ def watching_processes(kept: Left) -> Iterator[None]:
 def test_no_secret_is_to_be_seen_in_any_spelling(left: Left) -> None:
     hits = found(CANARIES, left.places)
     assert sorted({place for _, place, _ in hits}) == [], hits[0]
+
+
+def test_no_key_is_to_be_seen_but_in_its_file(left: Left) -> None:
+    assert len(left.keys) == 3
+    places = {name: content for name, content in left.places.items() if name != "file warmup.key"}
+    assert found(left.keys, places) == []
+    assert {key for key in left.keys if key.encode() in left.places["file warmup.key"]} != set()
 
 
 def test_the_parrots_repeated_every_one_of_them(left: Left) -> None:

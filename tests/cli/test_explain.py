@@ -159,7 +159,7 @@ def test_no_line_is_too_bad_for_an_answer(desk: Desk) -> None:
         (None, "error"),
         (None, "error"),
         (None, "error"),
-        ("ü?", "answer"),
+        ("ü\ud800", "answer"),
         (6, "answer"),
     ]
 
@@ -209,3 +209,17 @@ def test_a_line_without_end_is_answered_in_bounded_memory_and_the_next_too(desk:
     assert (json.loads(first)["id"], "error" in json.loads(first)) == ("long", True)
     assert json.loads(second)["recipients"][0]["cause"] == "recipient_unknown"
     assert int(peak_kib) < 160 * 1024
+
+
+def test_an_id_comes_back_as_it_was_or_not_at_all(desk: Desk) -> None:
+    half = answers(desk, '{"id": "\\ud800", "reply": "550 no"}')[0]
+    assert half["id"] == "\ud800"
+    endless, long, broken = answers(
+        desk,
+        '{"id": 1e999, "reply": "550 no"}',
+        f'{{"id": {"9" * 5000}, "reply": "550 no"}}',
+        f'{{"id": {"9" * 30}, broken}}',
+    )
+    for answer in (endless, long, broken):
+        assert answer["id"] is None
+        assert answer["error"]

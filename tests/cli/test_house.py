@@ -254,3 +254,17 @@ def test_every_line_of_the_registry_names_a_module_with_an_app() -> None:
 
 def test_the_command_is_the_installed_one() -> None:
     assert Path(COMMAND).exists()
+
+
+def test_a_ledger_is_copied_and_its_password_never_stands_in_an_argument(ready: Desk) -> None:
+    copied = ready.warmup("db", "copy", "sqlite:///other.db", "--json").document
+    assert {table["table"] for table in copied["tables"]} >= {"mailboxes", "slots", "attempts", "outcomes"}
+    ended = ready.warmup("db", "current", WARMUP__LEDGER__URL=f"sqlite:///{ready.folder / 'other.db'}")
+    assert ended.code == 0
+    for url in ("postgresql+psycopg://me:hunter2@db/w", "postgresql+psycopg://db/w?password=hunter2"):
+        refused = ready.warmup("db", "copy", url)
+        assert refused.code == 2
+        assert "PGPASSWORD" in refused.err
+        assert "hunter2" not in refused.err + refused.out
+    assert ready.warmup("db", "copy", "sqlite:///other.db").code == 74
+    assert ready.warmup("db", "copy", f"sqlite:///{ready.folder / 'warmup.db'}").code == 65

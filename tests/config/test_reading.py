@@ -190,3 +190,16 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     settings = read(tmp_path, "").settings
     with pytest.raises(ValueError, match="frozen"):
         settings.send.grace_seconds = 5
+
+
+@pytest.mark.parametrize("name", ["", "/"])
+def test_a_key_file_without_a_name_is_a_mistake(tmp_path: Path, name: str) -> None:
+    (mistake,) = mistakes_in(tmp_path, "", WARMUP__VAULT__KEY_FILE=name)
+    assert mistake.startswith("vault.key_file: ")
+    assert mistake.endswith("(environment WARMUP__VAULT__KEY_FILE)")
+
+
+def test_a_variable_that_makes_a_table_of_a_key_is_blamed_itself(tmp_path: Path) -> None:
+    (mistake,) = mistakes_in(tmp_path, "[send]\ngrace_seconds = 60\n", WARMUP__SEND__GRACE_SECONDS__X="1")
+    assert mistake.startswith("send.grace_seconds: ")
+    assert mistake.endswith("(environment WARMUP__SEND__GRACE_SECONDS__X)")

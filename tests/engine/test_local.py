@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from warmup.engine.local import LocalEngine
 from warmup.engine.work import Work
+from warmup.ledger.errors import LedgerFailed
 from warmup.policy.mailbox import MailboxId
 from warmup.steps.step import Step
 
@@ -62,12 +65,13 @@ async def test_the_same_work_is_not_taken_twice_while_it_waits_or_runs() -> None
     assert done == [work(1), work(1, Step.OBSERVE), work(1)]
 
 
-async def test_a_unit_that_fails_takes_nothing_else_down() -> None:
+@pytest.mark.parametrize("failure", [RuntimeError("broken"), LedgerFailed("the disk is full")])
+async def test_a_unit_that_fails_takes_nothing_else_down(failure: Exception) -> None:
     done = []
 
     async def perform(unit: Work) -> None:
         if unit.mailbox == 1:
-            raise RuntimeError("broken")
+            raise failure
         done.append(unit.mailbox)
 
     async with running(perform, 1) as engine:

@@ -73,6 +73,12 @@ class Look:
         shut = (fact for fact in self.facts if fact.event == "door shut" and fact.words["protocol"] == "imap")
         return [fact for fact in shut if since is not None and fact.at >= since]
 
+    @property
+    def missed_by_who_goes_on(self) -> bool:
+        """True once Dovecot was missed by a mailbox that has something to do after it: who is held, does not look."""
+        busy = {self.stage.ids[address] for address in (GOOD, *PLAIN)}
+        return any(fact.words["mailbox"] in busy for fact in self.lost_imap)
+
     def of(self, mailbox: str, event: str) -> list[Fact]:
         """What the log says of a mailbox."""
         return [

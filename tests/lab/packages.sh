@@ -3,7 +3,7 @@
 # where it may not. A quick no-op when everything is there.
 set -euo pipefail
 
-needed=(postfix dovecot-imapd dovecot-lmtpd dovecot-sieve rspamd prometheus strace systemd)
+needed=(postfix dovecot-imapd dovecot-lmtpd dovecot-sieve rspamd prometheus strace libfaketime systemd postgresql)
 missing=()
 for package in "${needed[@]}"; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")

@@ -1,15 +1,17 @@
 """A ledger of its own for every test, copied from one that was migrated once, and a small fleet to fill it with."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
-from warmup.ledger import Ledger
+from tests.postgres import Server
+from warmup.ledger import Ledger, schema
 from warmup.ledger.attempts import Claimed
 from warmup.ledger.enrolled import NewMailbox
 from warmup.ledger.sightings import NewSighting
@@ -63,6 +65,23 @@ class World:
         world = cls(ledger=ledger, sender=sender, seeds=seeds)
         await world.read_own(NOW)
         return world
+
+    @property
+    def url(self) -> str:
+        """Where its ledger is."""
+        return self.ledger.database.url.render_as_string(hide_password=False)
+
+    def reopened(self) -> Ledger:
+        """Its ledger, opened once more."""
+        return Ledger.open(self.url, beside=self.ledger.path)
+
+    async def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the tables themselves hold."""
+
+        def read(connection: Connection) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+        return await self.ledger.store.read(read)
 
     async def read_own(self, at: datetime, sender: Mailbox | None = None) -> None:
         """A good reading of the sender's own traffic."""
@@ -158,10 +177,40 @@ def place(blank_ledger: Path, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def blank_database(postgres: Server) -> str:
+    """The name of a migrated database without any row; copied, never written."""
+    name = postgres.database()
+    schema.upgrade(postgres.url(name))
+    return name
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.lab)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a fresh ledger is: on each of the databases there are."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{request.getfixturevalue('place')}"
+        return
+    server: Server = request.getfixturevalue("postgres")
+    name = server.database(template=request.getfixturevalue("blank_database"))
+    yield server.url(name)
+    server.drop(name)
+
+
 @pytest.fixture
-async def ledger(place: Path) -> AsyncIterator[Ledger]:
-    """An established ledger without mailboxes."""
+async def file_world(place: Path) -> AsyncIterator[World]:
+    """A world in a file, where the file is what is tested."""
     opened = Ledger.open(f"sqlite:///{place}")
+    await opened.installation.establish(now=NOW, token="test")
+    world = await World.founded(opened)
+    yield world
+    await world.ledger.close()
+
+
+@pytest.fixture
+async def ledger(url: str, tmp_path: Path) -> AsyncIterator[Ledger]:
+    """An established ledger without mailboxes."""
+    opened = Ledger.open(url, beside=tmp_path / "warmup.db")
     await opened.installation.establish(now=NOW, token="test")
     yield opened
     await opened.close()

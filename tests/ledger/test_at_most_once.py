@@ -12,7 +12,6 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from tests.ledger.conftest import HOUR, MINUTE, NOW, OK, RULES, World
-from warmup.ledger import Ledger
 from warmup.ledger.attempts import Claimed
 from warmup.ledger.tables import attempts
 from warmup.mail.answer import Deferred, Refused, Reply, Uncertain
@@ -26,7 +25,7 @@ TRY_LATER = Deferred(reply=Reply(code=451, status="4.7.1", text="try later"))
 async def test_two_processes_of_many_threads_claim_every_slot_exactly_once(world: World) -> None:
     slots = await world.plan(40, target=40)
     ids = json.dumps([slot.id for slot in slots])
-    command = [sys.executable, str(CLAIMER), f"sqlite:///{world.ledger.path}"]
+    command = [sys.executable, str(CLAIMER), world.url, str(world.ledger.path)]
     runs = [
         await asyncio.create_subprocess_exec(
             *command, node, (NOW + HOUR / 2).isoformat(), ids, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -110,7 +109,7 @@ async def test_what_a_crash_cut_off_is_uncertain_and_never_sent_again(world: Wor
     await world.send(second)
     await world.ledger.close()
 
-    reopened = Ledger.open(f"sqlite:///{world.ledger.path}")
+    reopened = world.reopened()
     world.ledger = reopened
     try:
         assert await world.recover(NOW + HOUR) == 1

@@ -14,8 +14,8 @@ from warmup.policy.mailbox import MailboxId
 WHO = MailboxId(1)
 ASKED: dict[str, Any] = {
     "account_id": 1, "mailbox": 1, "slot": 1, "address": "ann@send.test", "domain": "send.test",
-    "provider": "one.test", "date": NOW.date(), "now": NOW, "hour_ago": NOW, "minute_ago": NOW, "since": NOW,
-    "own_since": NOW,
+    "provider": "one.test", "date": NOW.date(), "now": NOW, "hour_ago": NOW, "hour_elapsed": NOW, "minute_ago": NOW,
+    "since": NOW, "own_since": NOW,
 }  # fmt: skip
 
 
@@ -38,15 +38,15 @@ HOT = {
 
 
 @pytest.mark.parametrize("name", HOT)
-async def test_a_hot_query_searches_and_never_scans(world: World, name: str) -> None:
-    steps = await world.ledger.store.read(plan_of, HOT[name])
+async def test_a_hot_query_searches_and_never_scans(file_world: World, name: str) -> None:
+    steps = await file_world.ledger.store.read(plan_of, HOT[name])
     assert steps
     assert [step for step in steps if step.startswith("SCAN") and step != "SCAN CONSTANT ROW"] == [], steps
     assert [step for step in steps if "TEMP B-TREE FOR DISTINCT" in step] == [], steps
 
 
 @pytest.mark.parametrize("uses", [OF_ACCOUNT, OF_DOMAIN], ids=["account", "domain"])
-async def test_the_window_is_counted_without_touching_the_table(world: World, uses: Uses) -> None:
+async def test_the_window_is_counted_without_touching_the_table(file_world: World, uses: Uses) -> None:
     ours = uses.counts()[0]
-    steps = await world.ledger.store.read(plan_of, select(ours))
+    steps = await file_world.ledger.store.read(plan_of, select(ours))
     assert all("COVERING INDEX" in step for step in steps if "outcomes" in step), steps

@@ -1,13 +1,12 @@
 """What came home is kept once, and what follows from it is in the same transaction."""
 
-import sqlite3
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 from tests.ledger.conftest import HOUR, MINUTE, NOW, RULES, World, new_day, new_mailbox
 from warmup.ledger import schema
 from warmup.ledger.attempts import NewHold
+from warmup.ledger.engines import Hand, engine_of
 from warmup.ledger.reports import NewReport
 from warmup.ledger.sightings import NewSighting
 from warmup.ledger.slots import Slot
@@ -187,15 +186,10 @@ async def test_a_purge_takes_all_of_it_along(world: World) -> None:
     await world.ledger.sightings.record(slot.recipient_id, [seen], now=NOW + HOUR)
     await world.ledger.logins.refused(world.sender.id, SMTP, now=NOW)
     await world.ledger.mailboxes.remove(world.sender.id, now=NOW + HOUR, purge=True)
-    await world.ledger.close()
-    stored = sqlite3.connect(world.ledger.path)
-    left = {
-        table: stored.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-        for table in ("reports", "authentications", "listens", "login_refusals")
-    }
-    stored.close()
-    assert left == dict.fromkeys(left, 0)
-    assert schema.inspect(f"sqlite:///{world.ledger.path}") == ()
+    tables = ("reports", "authentications", "listens", "login_refusals")
+    left = {table: (await world.rows(f"SELECT count(*) FROM {table}"))[0][0] for table in tables}
+    assert left == dict.fromkeys(tables, 0)
+    assert schema.inspect(world.url) == ()
 
 
 async def test_a_ledger_of_before_is_brought_up_and_goes_down_again_with_its_holds(world: World) -> None:
@@ -203,16 +197,16 @@ async def test_a_ledger_of_before_is_brought_up_and_goes_down_again_with_its_hol
     await hold(world.sender.account_id, NewHold(until=NOW + DAY, reason="limit"), now=NOW)
     await hold(world.sender.account_id, NewHold(until=NOW + DAY, reason="rate", provider="one.test"), now=NOW)
     await world.ledger.close()
-    path: Path = world.ledger.path
-    schema.downgrade(f"sqlite:///{path}", "0001")
-    assert _holds(path) == ["limit"]
-    schema.upgrade(f"sqlite:///{path}")
-    assert _holds(path) == ["limit"]
-    assert schema.inspect(f"sqlite:///{path}") == ()
+    schema.downgrade(world.url, "0001")
+    assert _holds(world) == ["limit"]
+    schema.upgrade(world.url)
+    assert _holds(world) == ["limit"]
+    assert schema.inspect(world.url) == ()
 
 
-def _holds(path: Path) -> list[str]:
-    stored = sqlite3.connect(path)
-    found = [reason for (reason,) in stored.execute("SELECT reason FROM holds ORDER BY id")]
-    stored.close()
-    return found
+def _holds(world: World) -> list[str]:
+    engine = engine_of(world.ledger.database, Hand.READER)
+    with engine.begin() as connection:
+        found = connection.exec_driver_sql("SELECT reason FROM holds ORDER BY id").scalars().all()
+    engine.dispose()
+    return list(found)

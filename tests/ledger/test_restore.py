@@ -13,7 +13,7 @@ DAY = 24 * HOUR
 
 
 async def reopened(world: World) -> None:
-    world.ledger = Ledger.open(f"sqlite:///{world.ledger.path}")
+    world.ledger = world.reopened()
 
 
 async def restored(world: World, folder: Path) -> None:
@@ -32,7 +32,8 @@ async def restored(world: World, folder: Path) -> None:
     await reopened(world)
 
 
-async def test_a_new_ledger_and_one_that_went_on_are_not_restored(world: World) -> None:
+async def test_a_new_ledger_and_one_that_went_on_are_not_restored(file_world: World) -> None:
+    world = file_world
     assert await world.ledger.installation.check_restore(now=NOW) is None
     (slot,) = await world.plan(1)
     await world.send(slot)
@@ -42,21 +43,24 @@ async def test_a_new_ledger_and_one_that_went_on_are_not_restored(world: World) 
     await world.ledger.close()
 
 
-async def test_a_crash_between_the_claim_and_its_mark_is_no_restore(world: World) -> None:
+async def test_a_crash_between_the_claim_and_its_mark_is_no_restore(file_world: World) -> None:
+    world = file_world
     first, second = await world.plan(2)
     await world.send(first)
-    mark = HighWater(world.ledger.path).read()
+    mark = HighWater(world.ledger.path)
+    before = mark.path.read_bytes()
+    assert mark.read() == Mark(1, 1)
     await world.send(second)
     await world.ledger.close()
-    assert mark == Mark(1, 1)
-    HighWater(world.ledger.path).raise_to(mark)
+    mark.path.write_bytes(before)
     await reopened(world)
     assert await world.ledger.installation.check_restore(now=NOW) is None
     assert HighWater(world.ledger.path).read() == Mark(1, 2)
     await world.ledger.close()
 
 
-async def test_a_restored_ledger_lapses_what_was_due_and_draws_anew(world: World, tmp_path: Path) -> None:
+async def test_a_restored_ledger_lapses_what_was_due_and_draws_anew(file_world: World, tmp_path: Path) -> None:
+    world = file_world
     seed = (await world.ledger.installation.get()).seed
     await restored(world, tmp_path)
     found = await world.ledger.installation.check_restore(now=NOW + HOUR)
@@ -69,8 +73,9 @@ async def test_a_restored_ledger_lapses_what_was_due_and_draws_anew(world: World
 
 
 async def test_a_restored_ledger_sends_nothing_until_a_day_and_a_pass_of_looks_went_by(
-    world: World, tmp_path: Path
+    file_world: World, tmp_path: Path
 ) -> None:
+    world = file_world
     await restored(world, tmp_path)
     installation, back_at = world.ledger.installation, NOW + HOUR
     await installation.check_restore(now=back_at)
@@ -96,7 +101,8 @@ async def test_a_restored_ledger_sends_nothing_until_a_day_and_a_pass_of_looks_w
     await world.ledger.close()
 
 
-async def test_a_failed_look_does_not_lift_the_hold(world: World, tmp_path: Path) -> None:
+async def test_a_failed_look_does_not_lift_the_hold(file_world: World, tmp_path: Path) -> None:
+    world = file_world
     await restored(world, tmp_path)
     await world.ledger.installation.check_restore(now=NOW)
     for mailbox in (world.sender, *world.seeds):
@@ -105,7 +111,8 @@ async def test_a_failed_look_does_not_lift_the_hold(world: World, tmp_path: Path
     await world.ledger.close()
 
 
-async def test_the_operator_may_lift_the_hold(world: World, tmp_path: Path) -> None:
+async def test_the_operator_may_lift_the_hold(file_world: World, tmp_path: Path) -> None:
+    world = file_world
     await restored(world, tmp_path)
     await world.ledger.installation.check_restore(now=NOW)
     assert await world.ledger.installation.accept_restore()
@@ -116,7 +123,8 @@ async def test_the_operator_may_lift_the_hold(world: World, tmp_path: Path) -> N
     await world.ledger.close()
 
 
-async def test_a_used_ledger_without_a_mark_it_can_believe_is_taken_for_restored(world: World) -> None:
+async def test_a_used_ledger_without_a_mark_it_can_believe_is_taken_for_restored(file_world: World) -> None:
+    world = file_world
     (slot,) = await world.plan(1)
     await world.send(slot)
     await world.ledger.close()
@@ -129,7 +137,8 @@ async def test_a_used_ledger_without_a_mark_it_can_believe_is_taken_for_restored
         await world.ledger.close()
 
 
-async def test_a_purge_of_the_last_attempt_is_no_restore(world: World) -> None:
+async def test_a_purge_of_the_last_attempt_is_no_restore(file_world: World) -> None:
+    world = file_world
     (slot,) = await world.plan(1)
     await world.send(slot)
     await world.ledger.mailboxes.remove(world.sender.id, now=NOW, purge=True)
@@ -139,7 +148,8 @@ async def test_a_purge_of_the_last_attempt_is_no_restore(world: World) -> None:
     await world.ledger.close()
 
 
-async def test_the_mark_is_durable_before_a_claim_returns(world: World) -> None:
+async def test_the_mark_is_durable_before_a_claim_returns(file_world: World) -> None:
+    world = file_world
     for n, slot in enumerate(await world.plan(3), start=1):
         await world.claim(slot)
         assert HighWater(world.ledger.path).read() == Mark(1, n)
@@ -158,7 +168,8 @@ async def test_establishing_again_changes_nothing(ledger: Ledger) -> None:
     assert (await ledger.installation.get()).anchor is None
 
 
-async def test_the_latest_instant_is_the_last_thing_recorded(world: World) -> None:
+async def test_the_latest_instant_is_the_last_thing_recorded(file_world: World) -> None:
+    world = file_world
     latest = world.ledger.installation.latest
     assert await latest() == NOW
     (slot,) = await world.plan(1)
@@ -168,7 +179,8 @@ async def test_the_latest_instant_is_the_last_thing_recorded(world: World) -> No
     assert await latest() == NOW + HOUR
 
 
-async def test_a_late_slot_of_a_held_ledger_lapses(world: World, tmp_path: Path) -> None:
+async def test_a_late_slot_of_a_held_ledger_lapses(file_world: World, tmp_path: Path) -> None:
+    world = file_world
     await restored(world, tmp_path)
     await world.ledger.installation.check_restore(now=NOW)
     (slot,) = await world.plan(1, at=NOW + 16 * HOUR)
@@ -176,3 +188,28 @@ async def test_a_late_slot_of_a_held_ledger_lapses(world: World, tmp_path: Path)
     answer = await world.ledger.attempts.claim(slot.id, now=slot.due_at, rules=RULES, node="n")
     assert answer == Lapse(reason=Hindrance.HELD)
     await world.ledger.close()
+
+
+async def test_a_message_that_arrived_and_was_never_tried_proves_that_the_ledger_went_back(world: World) -> None:
+    installation = world.ledger.installation
+    tried, waiting = await world.plan(2)
+    await world.send(tried)
+    assert not await installation.never_tried([])
+    assert not await installation.never_tried(["<unknown@send.test>", tried.message_id])
+    assert await installation.never_tried([tried.message_id, waiting.message_id])
+    before = await installation.get()
+    found = await installation.begin_again(now=NOW + HOUR)
+    assert (found.incarnation, found.lapsed) == (before.incarnation + 1, 1)
+    assert (await installation.get()).seed != before.seed
+    # It is known now, and found again it proves nothing.
+    assert not await installation.never_tried([waiting.message_id])
+    assert await installation.check_restore(now=NOW + 2 * HOUR) is None
+    held = await installation.restored(now=NOW + 2 * HOUR)
+    assert held is not None
+    assert (held.since, held.until) == (NOW + HOUR, NOW + HOUR + DAY)
+
+
+async def test_a_slot_that_lapsed_before_it_was_tried_proves_it_as_well(world: World) -> None:
+    (slot,) = await world.plan(1)
+    assert await world.ledger.slots.lapse(slot.id, "grace", now=NOW + HOUR)
+    assert await world.ledger.installation.never_tried([slot.message_id])

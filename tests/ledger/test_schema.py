@@ -1,5 +1,6 @@
 """The ledger's revision: made, upgraded with a copy beside it, refused where it is another program's."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from alembic.script import ScriptDirectory
 
 from tests.ledger.conftest import World, new_mailbox
 from warmup.ledger import Ledger, schema
+from warmup.ledger.database import Database
+from warmup.ledger.engines import Hand, engine_of, failed
 from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerMissing, LedgerNewer, LedgerOlder
-from warmup.ledger.store import connect, failed
 from warmup.ledger.tables import metadata
 from warmup.policy.mailbox import SmtpAuth
 
@@ -30,7 +32,7 @@ def stamp(path: Path, revision: str) -> None:
 
 
 def test_the_migrations_make_exactly_the_tables(place: Path) -> None:
-    engine = connect(place, begin="BEGIN")
+    engine = engine_of(Database.of(url_of(place)), Hand.READER)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
@@ -64,14 +66,16 @@ def test_a_new_ledger_is_for_its_owner_alone(tmp_path: Path) -> None:
         assert file.stat().st_mode & 0o777 == 0o600, file.name
 
 
-async def test_the_journal_of_an_open_ledger_is_for_its_owner_alone(world: World) -> None:
+async def test_the_journal_of_an_open_ledger_is_for_its_owner_alone(file_world: World) -> None:
+    world = file_world
     files = list(world.ledger.path.parent.glob("warmup.db-*"))
     assert files
     for file in files:
         assert file.stat().st_mode & 0o077 == 0, file.name
 
 
-async def test_writes_are_durable_and_rows_cannot_lose_their_parents(world: World) -> None:
+async def test_writes_are_durable_and_rows_cannot_lose_their_parents(file_world: World) -> None:
+    world = file_world
     for hand in ("write", "read"):
         run = getattr(world.ledger.store, hand)
         said = await run(
@@ -118,7 +122,7 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
         schema.upgrade(url_of(foreign))
 
 
-@pytest.mark.parametrize("url", ["postgresql+psycopg://h/d", "sqlite://", "sqlite:///:memory:", "warmup.db", "://"])
+@pytest.mark.parametrize("url", ["mysql://h/d", "sqlite://", "sqlite:///:memory:", "warmup.db", "://"])
 def test_other_urls_are_refused_with_the_way_to_write_one(url: str) -> None:
     with pytest.raises(LedgerError, match="sqlite:///FILE"):
         Ledger.open(url)
@@ -129,7 +133,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         schema.upgrade(url_of(tmp_path / "none" / "warmup.db"))
 
 
-async def test_the_copy_before_an_upgrade_holds_what_was_not_written_back_yet(world: World) -> None:
+async def test_the_copy_before_an_upgrade_holds_what_was_not_written_back_yet(file_world: World) -> None:
+    world = file_world
     slots = await world.plan(2)
     copy = schema.copy_aside(world.ledger.path, "0000")
     assert copy.stat().st_mode & 0o777 == 0o600
@@ -138,7 +143,8 @@ async def test_the_copy_before_an_upgrade_holds_what_was_not_written_back_yet(wo
     await copied.close()
 
 
-async def test_damage_is_said_and_not_hidden(world: World) -> None:
+async def test_damage_is_said_and_not_hidden(file_world: World) -> None:
+    world = file_world
     await world.ledger.close()
     stored = sqlite3.connect(world.ledger.path)
     stored.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -168,14 +174,25 @@ async def test_mailboxes_of_before_the_relays_have_a_password(place: Path) -> No
 
 @pytest.mark.parametrize("text", ["disk I/O error", "unable to open database file", "database or disk is full"])
 def test_a_full_or_closed_disk_is_no_reason_to_restore_a_backup(text: str) -> None:
-    said = failed(Path("w.db"), text)
+    said = failed(Database.of("sqlite:///w.db"), text)
     assert not isinstance(said, LedgerDamaged)
     assert "look at the disk" in str(said)
 
 
-async def test_a_folder_that_is_shut_is_not_called_damage(world: World) -> None:
+async def test_a_folder_that_is_shut_is_not_called_damage(file_world: World) -> None:
+    world = file_world
     await world.ledger.close()
     world.ledger.path.unlink()
     world.ledger.path.mkdir()
     with pytest.raises(LedgerError, match="look at the disk"):
         schema.current(url_of(world.ledger.path))
+
+
+def test_of_the_copies_that_upgrades_made_the_newest_few_stay(place: Path) -> None:
+    for n, revision in enumerate(("0007", "0008", "0009", "0010", "0011")):
+        copy = schema.copy_aside(place, revision)
+        os.utime(copy, (n, n))
+        place.with_name("warmup.db.before-restore-20260302T090000Z").touch()
+    left = sorted(path.name for path in place.parent.glob("warmup.db.before-*-was-*"))
+    assert left == [f"warmup.db.before-{schema.HEAD}-was-{revision}" for revision in ("0009", "0010", "0011")]
+    assert place.with_name("warmup.db.before-restore-20260302T090000Z").exists()

@@ -7,7 +7,7 @@ import pytest
 
 from warmup.policy.authority import Authority, AuthorityName
 from warmup.wire.errors import GrantRefused, ProtocolError, Unavailable, Why
-from warmup.wire.form import HttpAnswer
+from warmup.wire.http import HttpAnswer
 from warmup.wire.oauth_refusal import failure_of
 
 URL = "https://login.mail.test/token"

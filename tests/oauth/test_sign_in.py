@@ -16,6 +16,7 @@ from tests.cli.conftest import COMMAND, Desk, Ended
 from tests.oauth.browser import sent_to, visit
 from tests.oauth.conftest import CLIENT
 from tests.oauth.world import World
+from tests.scenarios.house import until
 
 
 class Verb:
@@ -388,3 +389,34 @@ def test_no_secret_shows_anywhere(desk: Desk, world: World) -> None:
     assert_no_secret(world, "\n".join(texts))
     files = [path for path in desk.folder.iterdir() if path.is_file() and path.name != "client.secret"]
     assert_no_secret(world, "\n".join(path.read_bytes().decode("latin-1") for path in files))
+
+
+def test_a_running_daemon_shows_no_secret_and_goes_on_once_its_person_signed_in_again(desk: Desk, world: World) -> None:
+    world.authority.rotates = True
+    assert by_browser(desk, world, *add(world, "google")).code == 0
+    # What was sent to itself is awaited: the daemon has something to look for.
+    assert desk.warmup("mailbox", "check", world.user, "--send", "--timeout", "1").code == 1
+    echoed = world.authority.families[-1].refresh
+    spelled = ", ".join((echoed, quote_plus(echoed), base64.b64encode(echoed.encode()).decode(), repr(echoed)))
+    world.authority.scripted.append((400, {"error": "invalid_grant", "error_description": spelled}))
+    quick = {"WARMUP__OBSERVE__FIRST_SECONDS": "1", "WARMUP__DAEMON__TICK_SECONDS": "0.2"}
+    log = desk.folder / "run.log"
+    command = [str(COMMAND), "--log-level", "debug", "run"]
+    surroundings = desk.surroundings(WARMUP__HTTP__LISTEN="127.0.0.1:0", **quick)
+
+    def problem() -> str | None:
+        told: str | None = desk.warmup("mailbox", "show", world.user, "--json").document["problem"]
+        return told
+
+    with log.open("wb") as written, subprocess.Popen(command, cwd=desk.folder, env=surroundings, stderr=written) as run:
+        try:
+            until(problem, seconds=120, what="the refused grant is told", every=0.5)
+            assert 'event="login refused"' in log.read_text()
+            assert by_browser(desk, world, "oauth", "login", world.user, "--oauth", "google").code == 0
+            # Renewed, and so rotated, by the daemon: the hour it meant to wait is over with the old grant.
+            until(lambda: world.authority.families[-1].spent, seconds=120, what="the new grant is used", every=0.2)
+            assert problem() is None
+        finally:
+            run.terminate()
+            assert run.wait(timeout=60) == 0
+    assert_no_secret(world, log.read_text(encoding="utf-8", errors="replace"))

@@ -207,5 +207,5 @@ def test_every_reply_gets_a_cause_and_advice(code: int, status: str | None, text
 
 def test_a_login_that_could_not_be_checked_does_not_ask_for_another_password() -> None:
     said = blame(read_reply("454 4.7.0 Temporary authentication failure: Connection lost to authentication server"))
-    assert (said.cause, said.permanence) == (Cause.CREDENTIALS, Permanence.TRANSIENT)
+    assert (said.cause, said.scope, said.permanence) == (Cause.SYSTEM, Scope.MAILBOX, Permanence.TRANSIENT)
     assert "change nothing" in said.advice

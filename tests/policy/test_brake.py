@@ -22,7 +22,9 @@ from warmup.policy.brake import (
     next_volume,
 )
 from warmup.policy.evidence import Evidence, Finding, Sign, evidence_of
-from warmup.policy.headroom import Headroom
+from warmup.policy.headroom import GROWTH, LEAST, Headroom
+from warmup.policy.kin import related
+from warmup.policy.reputation import estimate
 from warmup.policy.standing import Standing
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -91,7 +93,7 @@ def test_a_lasting_share_of_spam_slows() -> None:
 
 def test_refusals_and_complaints_brake_as_spam_does() -> None:
     assert judge_lane(seen([Sign.INBOX] * 30 + [Sign.REBUFF] * 4), START).standing is Standing.HALTED
-    assert judge_lane(seen([Sign.INBOX] * 30 + [Sign.COMPLAINT] * 3), START).standing is Standing.SLOWED
+    assert judge_lane(seen([Sign.INBOX] * 30 + [Sign.COMPLAINT] * 3), START).standing is Standing.HALTED
 
 
 def test_a_few_messages_lost_by_chance_brake_nothing() -> None:
@@ -102,6 +104,23 @@ def test_a_few_messages_lost_by_chance_brake_nothing() -> None:
 def test_a_lane_leans_on_its_domain_at_the_same_receiver() -> None:
     assert judge_lane(good(8), START).standing is Standing.SOUND
     assert judge_lane(good(8), START, domain=[turned(8), turned(8)]).standing is not Standing.SOUND
+
+
+def test_a_lane_leans_more_on_its_operators_other_service_than_on_a_strangers() -> None:
+    other = [turned(6)]
+    stranger, kin, domain = (
+        estimate(good(8), START, **{whose: other}).harm for whose in ("mailbox", "operator", "domain")
+    )
+    assert stranger < kin < domain
+    assert estimate(good(60), START, operator=other).harm < kin / 2 + 0.01
+    assert judge_lane(good(8), START, operator=other).standing is Standing.WATCHED
+
+
+def test_consumer_and_business_service_are_related_and_others_are_not() -> None:
+    lanes = {"gmail": 1, "workspace": 2, "outlook": 3, "yahoo": 4}
+    assert related(lanes, "gmail") == ([2], [3, 4])
+    assert related(lanes, "microsoft365") == ([3], [1, 2, 4])
+    assert related(lanes, "yahoo") == ([], [1, 2, 3])
 
 
 def test_judging_again_changes_nothing_and_since_is_when_it_began() -> None:
@@ -138,6 +157,30 @@ def test_more_spam_never_gives_a_better_standing(signs: list[Sign], where: int) 
     worse = seen([*signs[:where], Sign.SPAM, *signs[where + 1 :]])
     better = seen([*signs[:where], Sign.INBOX, *signs[where + 1 :]])
     assert judge_lane(worse, START).standing.gravity >= judge_lane(better, START).standing.gravity
+
+
+@given(st.lists(SIGNS, min_size=1, max_size=50), st.integers(0, 49))
+def test_more_spam_never_lets_a_lane_grow_faster(signs: list[Sign], where: int) -> None:
+    where %= len(signs)
+    worse = judge_lane(seen([*signs[:where], Sign.SPAM, *signs[where + 1 :]]), START)
+    better = judge_lane(seen([*signs[:where], Sign.INBOX, *signs[where + 1 :]]), START)
+    assert LEAST <= worse.growth <= better.growth <= GROWTH
+
+
+def test_a_lane_learns_to_grow_slowly_where_one_in_ten_goes_to_spam_and_fast_where_one_in_a_hundred_does() -> None:
+    growth = [judge_lane(seen(([Sign.INBOX] * good + [Sign.SPAM]) * 10), START).growth for good in (9, 99)]
+    assert growth[0] < 0.05
+    assert growth[1] > 0.2
+
+
+def test_what_follows_no_volume_takes_nothing_of_the_growth() -> None:
+    lost = ([Sign.INBOX] * 5 + [Sign.MISSING, Sign.MOVED]) * 5
+    assert judge_lane(seen(lost), START).growth == GROWTH
+
+
+@given(st.lists(SIGNS, max_size=60))
+def test_after_any_history_good_findings_give_back_all_of_the_growth(signs: list[Sign]) -> None:
+    assert judge_lane(seen([*signs, *[Sign.INBOX] * 100]), START).growth == GROWTH
 
 
 @given(st.lists(SIGNS, max_size=60))
@@ -194,8 +237,8 @@ def test_a_halted_lane_asks_ever_more_rarely_and_never_less_than_every_four_days
 
 
 def test_appetite_goes_with_the_inbox_share() -> None:
-    assert [appetite(ratio) for ratio in (None, 1.0, 0.95, 0.88, 0.2)] == [1, 1, 1, 0, 0]
-    assert appetite(0.915) == pytest.approx(0.5)
+    assert [appetite(ratio) for ratio in (None, 1.0, 0.94, 0.86, 0.2)] == [1, 1, 1, 0, 0]
+    assert appetite(0.90) == pytest.approx(0.5)
 
 
 def test_what_a_standing_keeps_falls_with_its_gravity() -> None:

@@ -58,6 +58,22 @@ def test_one_brake_cuts_once_and_one_that_lasts_a_week_was_not_about_growth() ->
     assert learnt(*climbing, *braked).growth == GROWTH
 
 
+def test_after_a_mood_caution_does_not_hold_the_way_back_and_then_it_does_again() -> None:
+    level = [lane_day(number, 40) for number in range(10)]
+    mood = [lane_day(number, 3, Standing.HALTED) for number in range(10, 10 + MOOD_DAYS)]
+    relented = learnt(*level, *mood)
+    assert (relented.owed, relented.within(LEAST).growth) == (40, GROWTH)
+    returning = [*level, *mood, lane_day(20, 20), lane_day(21, 25)]
+    assert learnt(*returning).within(LEAST).growth == GROWTH
+    assert learnt(*returning, lane_day(22, 33)).within(LEAST).growth == LEAST
+    assert learnt(*returning, lane_day(22, 3, Standing.SLOWED)).within(LEAST).growth == LEAST
+
+
+def test_a_brake_of_a_few_days_leaves_caution_its_say() -> None:
+    level = [lane_day(number, 40) for number in range(10)]
+    assert learnt(*level, lane_day(10, 28, Standing.SLOWED)).within(LEAST).growth == LEAST
+
+
 DAYS = st.lists(st.tuples(st.integers(1, 40), st.floats(0, 60), st.sampled_from(Standing)), max_size=60)
 
 

@@ -166,11 +166,19 @@ def test_a_backlog_goes_no_faster_than_slots_fall_due() -> None:
     assert may_go(situation(pace=Pace(sent=0, due=0))) == Go(ordinal=1)
 
 
-def test_a_lane_braked_since_planning_keeps_the_share_the_brake_leaves() -> None:
-    slowed = lane(standing_now=Standing.SLOWED, factor_now=0.35, factor_planned=0.7, target=10)
-    assert slowed.room == 5
-    assert may_go(situation(lane=replace(slowed, sent=4))) == Go(ordinal=1)
-    assert may_go(situation(lane=replace(slowed, sent=5))) == Lapse(reason=Hindrance.STANDING)
+def test_a_lane_braked_since_planning_sends_no_more_that_day() -> None:
+    slowed = lane(standing_now=Standing.SLOWED, factor_now=0.7, target=10, sent=4)
+    assert slowed.room == 0
+    assert may_go(situation(lane=slowed)) == Lapse(reason=Hindrance.STANDING)
+
+
+def test_a_lane_slowed_when_it_was_planned_keeps_the_share_the_brake_leaves() -> None:
+    slowed = lane(standing_planned=Standing.SLOWED, standing_now=Standing.SLOWED, target=10)
+    assert slowed.room == 10
+    slower = replace(slowed, factor_planned=0.7, factor_now=0.35)
+    assert slower.room == 5
+    assert may_go(situation(lane=replace(slower, sent=4))) == Go(ordinal=1)
+    assert may_go(situation(lane=replace(slower, sent=5))) == Lapse(reason=Hindrance.STANDING)
 
 
 def test_a_lane_freed_since_planning_gets_no_more_than_was_planned() -> None:

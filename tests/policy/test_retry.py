@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -30,6 +31,48 @@ def tries(deferral: Deferred, seed: int) -> list[datetime]:
     while at := next_try(deferral, ordinal=len(found), now=found[-1], due_at=DUE, grace=GRACE, rng=rng):
         found.append(at)
     return found
+
+
+class Drawn(random.Random):
+    """Chance that always says the same: `share` of what may be added."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def random(self) -> float:
+        return self.share
+
+
+def minutes(deferral: Deferred, *, share: float) -> list[float]:
+    """When it is tried, in minutes after it was due, if chance adds `share` of what it may."""
+    found = [DUE]
+    while at := next_try(deferral, ordinal=len(found), now=found[-1], due_at=DUE, grace=GRACE, rng=Drawn(share)):
+        found.append(at)
+    return [(at - DUE) / timedelta(minutes=1) for at in found]
+
+
+@pytest.mark.parametrize(
+    ("deferral", "made"),
+    [
+        (LOST, [0, 1, 3, 7, 15]),
+        (GREYLISTED, [0, 6, 18]),
+        (deferred(451, "4.3.0"), [0, 5, 15]),
+    ],
+)
+def test_every_wait_is_twice_the_one_before(deferral: Deferred, made: list[float]) -> None:
+    assert minutes(deferral, share=0.0) == made
+
+
+def test_a_wait_is_stretched_by_half_at_the_most_and_never_past_grace() -> None:
+    assert minutes(GREYLISTED, share=1.0) == [0, 9, 9 + 18]
+    assert minutes(deferred(451, "4.3.0"), share=1.0) == [0, 7.5, 7.5 + 15]
+    late = DUE + timedelta(minutes=23)
+    tried = partial(next_try, ordinal=1, due_at=DUE, grace=GRACE, rng=Drawn(1.0))
+    assert tried(GREYLISTED, now=late) == DUE + GRACE
+    # To the last moment, and not beyond.
+    assert tried(LOST, now=DUE + timedelta(minutes=29)) == DUE + GRACE
+    assert tried(LOST, now=DUE + timedelta(minutes=29, seconds=1)) is None
 
 
 @pytest.mark.parametrize(

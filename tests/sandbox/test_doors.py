@@ -178,3 +178,20 @@ async def test_no_connection_outlives_the_sandbox(open_bench: Any) -> None:
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(doors.host, doors.imaps_port)
     writer.close()
+
+
+async def test_a_restart_ends_every_connection_and_keeps_the_mail_and_the_ports(open_bench: Any) -> None:
+    bench = await open_bench(delay_minutes=0.0)
+    doors = bench.sandbox.doors(BERT)
+    assert (await bench.send(ANNA, BERT, "<1@one.test>"))[0] == 250
+    reader, writer = await asyncio.open_connection(
+        doors.host, doors.imaps_port, ssl=bench.tls, server_hostname="localhost"
+    )
+    assert (await reader.readline()).startswith(b"* OK")
+    await bench.sandbox.restart(0.0)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await reader.readuntil(b"never")
+    writer.close()
+    assert bench.sandbox.doors(BERT) == doors
+    assert [seen.message_id for seen in await bench.look(BERT)] == ["<1@one.test>"]
+    assert (await bench.send(ANNA, BERT, "<2@one.test>"))[0] == 250

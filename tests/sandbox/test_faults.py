@@ -1,12 +1,15 @@
 """Servers that spoil a message, as the client and as the record see it."""
 
 import asyncio
+import imaplib
 import smtplib
+from random import Random
 from typing import Any
 
 import pytest
 
 from warmup.sandbox import Fault, FaultKind
+from warmup.sandbox.faults import Faults
 
 ANNA, BERT, CARL = "anna@one.test", "bert@two.test", "carl@two.test"
 TAKEN, NOT_TAKEN = ("<1@one.test>",), ()
@@ -76,3 +79,40 @@ async def test_a_fault_waits_for_its_own_messages(open_bench: Any) -> None:
 def test_a_fault_that_never_strikes_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="at least once"):
         Fault(kind=FaultKind.DEFER, times=0)
+
+
+def test_chance_spoils_its_share_of_messages_the_same_way_for_the_same_seed() -> None:
+    def struck(seed: int) -> list[FaultKind | None]:
+        faults = Faults(rng=Random(seed))
+        faults.leave_to_chance(0.2)
+        found = [faults.strike(ANNA, BERT) for _ in range(500)]
+        return [fault.kind if fault else None for fault in found]
+
+    first = struck(1)
+    assert 60 <= sum(kind is not None for kind in first) <= 140
+    assert len(set(first)) == 7
+    assert first == struck(1)
+    assert first != struck(2)
+
+
+def test_nothing_is_left_to_chance_unless_said() -> None:
+    faults = Faults(rng=Random(1))
+    assert {faults.strike(ANNA, BERT) for _ in range(200)} | {faults.stumble() for _ in range(200)} == {None}
+
+
+def test_a_share_is_no_more_than_all() -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        Faults(rng=Random(1)).leave_to_chance(1.5)
+
+
+async def test_imap_breaks_or_drags_by_chance(open_bench: Any) -> None:
+    bench = await open_bench()
+    bench.sandbox.leave_to_chance(1.0)
+
+    async def look_often() -> None:
+        for _ in range(5):
+            await bench.look(BERT)
+
+    # A login, and five looks of several commands: not one of these is spared, and not all of them only drag.
+    with pytest.raises((imaplib.IMAP4.abort, OSError)):
+        await look_often()

@@ -6,13 +6,24 @@ import signal
 import smtplib
 import ssl
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from warmup.sandbox.stops import Stop
+
+SENDING = """
+import json, smtplib, ssl, sys
+sender, recipient = json.loads(sys.argv[1]), sys.argv[2]
+context = ssl.create_default_context(cafile=sender["ca_file"])
+client = smtplib.SMTP_SSL(sender["host"], sender["smtps_port"], context=context)
+client.login(sender["username"], sender["password"])
+client.sendmail(sender["address"], [recipient], "Message-ID: <1@gmail.test>\\r\\n\\r\\nHello.\\r\\n")
+"""
 
 Start = Callable[..., Awaitable["asyncio.subprocess.Process"]]
 
@@ -21,9 +32,11 @@ Start = Callable[..., Awaitable["asyncio.subprocess.Process"]]
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     running: list[asyncio.subprocess.Process] = []
 
-    async def start_one(*more: str) -> asyncio.subprocess.Process:
+    async def start_one(*more: str, commanded: bool = False) -> asyncio.subprocess.Process:
         command = (sys.executable, "-m", "warmup.sandbox", "--folder", str(tmp_path), "--start", "2026-11-02T08:00:00Z")
-        process = await asyncio.create_subprocess_exec(*command, *more, stdout=PIPE, stderr=PIPE)
+        process = await asyncio.create_subprocess_exec(
+            *command, *more, stdin=PIPE if commanded else DEVNULL, stdout=PIPE, stderr=PIPE
+        )
         running.append(process)
         return process
 
@@ -95,3 +108,53 @@ async def test_a_wrong_option_ends_with_2_and_says_why(start: Start, option: str
     _, said = await process.communicate()
     assert process.returncode == 2
     assert complaint in said.decode()
+
+
+async def hears(process: asyncio.subprocess.Process, *lines: str) -> None:
+    assert process.stdin
+    assert process.stdout
+    for line in lines:
+        process.stdin.write(f"{line}\n".encode())
+        assert await asyncio.wait_for(process.stdout.readline(), 20) == b"heard\n"
+
+
+@pytest.mark.parametrize("point", [stop.value for stop in Stop])
+async def test_a_client_is_held_where_it_was_asked_for_and_what_was_whole_is_taken(
+    start: Start, tmp_path: Path, point: str
+) -> None:
+    process = await start("--commands", commanded=True)
+    first, *_, last = (await about(process, tmp_path))["accounts"]
+    await hears(process, f"stop {point}")
+    sending = [sys.executable, "-c", SENDING, json.dumps(first), last["address"]]
+    client = await asyncio.create_subprocess_exec(*sending, stderr=PIPE)
+    assert process.stdout
+    held = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().split()
+    assert held == ["held", point, *([] if point == "greeting" else [first["address"]])]
+    client.kill()
+    await client.wait()
+    # Only one is held: the next goes through.
+    await asyncio.to_thread(send, first, last["address"], "<2@gmail.test>")
+    ids = [json.loads(line)["message_id"] for line in (tmp_path / "received.jsonl").read_text().splitlines()]
+    assert ids[-1] == "<2@gmail.test>"
+    # After 354 it is a matter of moments whether the message had left.
+    assert len(ids) == 1 + (point == "taken") or point == "start"
+
+
+async def test_a_client_that_is_held_goes_on_when_it_may(start: Start, tmp_path: Path) -> None:
+    process = await start("--commands", commanded=True)
+    first, *_, last = (await about(process, tmp_path))["accounts"]
+    await hears(process, "stop taken")
+    sent = asyncio.create_task(asyncio.to_thread(send, first, last["address"], "<1@gmail.test>"))
+    assert process.stdout
+    assert (await asyncio.wait_for(process.stdout.readline(), 20)).startswith(b"held taken")
+    assert not sent.done()
+    await hears(process, "go")
+    await asyncio.wait_for(sent, 20)
+
+
+async def test_a_fault_may_be_told_later(start: Start, tmp_path: Path) -> None:
+    process = await start("--commands", commanded=True)
+    first, *_, last = (await about(process, tmp_path))["accounts"]
+    await hears(process, f"fault defer:{first['address']}")
+    with pytest.raises(smtplib.SMTPDataError):
+        await asyncio.to_thread(send, first, last["address"], "<1@gmail.test>")

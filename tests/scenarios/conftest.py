@@ -33,11 +33,11 @@ def open_town(place: Path) -> Iterator[OpenTown]:
 
 @pytest.fixture(scope="module")
 def build_house(place: Path) -> Iterator[BuildHouse]:
-    """Installs the program: `build_house(ca_file=…, speed=…)`."""
+    """Installs the program: `build_house(ca_file=…, speed=…, url=…)`."""
     with ExitStack() as stack:
 
-        def build_one(*, ca_file: str = "", speed: float = 1.0) -> House:
-            house = House(folder=place / "house", environ={"WARMUP__REHEARSAL__SPEED": str(speed)})
+        def build_one(*, ca_file: str = "", speed: float = 1.0, url: str = "sqlite:///warmup.db") -> House:
+            house = House(folder=place / "house", environ={"WARMUP__REHEARSAL__SPEED": str(speed)}, url=url)
             house.install(ca_file=ca_file)
             stack.callback(house.close)
             return house

@@ -3,6 +3,7 @@
 Nothing of warmup is imported here. What the program says is read from its verbs, what it did from the servers' journal.
 """
 
+import csv
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,13 +26,16 @@ Row = dict[str, Any]
 T = TypeVar("T")
 
 CONFIG = """\
+[ledger]
+url = "{url}"
+
 [http]
 listen = "127.0.0.1:0"
 
 # Real seconds, while the ledger's own pass by the thousand.
 [daemon]
 tick_seconds = 0.2
-drain_seconds = 15
+drain_seconds = 30
 
 # Room for a restart within a rehearsal.
 [send]
@@ -80,11 +84,20 @@ class Town:
     def open(cls, folder: Path, *options: str) -> Self:
         """Start it and wait for its doors."""
         command = [sys.executable, "-m", "warmup.sandbox", "--folder", str(folder), *options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "sandbox.log").open("ab") as log:
+            # What its servers say of connections that were cut is nobody's news.
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
-        assert process.stdout.readline().strip() == "ready"
+        assert process.stdout.readline().strip() == "ready", (folder / "sandbox.log").read_text(errors="replace")
         told = json.loads((folder / "sandbox.json").read_text(encoding="utf-8"))
         return cls(folder=folder, process=process, accounts=tuple(told["accounts"]))
+
+    @property
+    def started(self) -> datetime:
+        """The instant at which its own time began, which was a real one too."""
+        told = json.loads((self.folder / "sandbox.json").read_text(encoding="utf-8"))
+        return datetime.fromisoformat(told["start"])
 
     @property
     def ca_file(self) -> str:
@@ -101,22 +114,24 @@ class Town:
         """End it."""
         self.process.terminate()
         self.process.wait(timeout=PATIENCE)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 @dataclass(slots=True, kw_only=True)
 class House:
-    """One installation in `folder`. `environ` is what its daemon is told besides."""
+    """One installation in `folder`. `environ` is what its daemon is told besides, `url` where its ledger is."""
 
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict)
+    url: str = "sqlite:///warmup.db"
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
-    def install(self, *, ca_file: str = "") -> None:
-        """Write a configuration and let `init` make the rest."""
+    def install(self, *, ca_file: str = "", more: str = "") -> None:
+        """Write a configuration, with `more` at its end, and let `init` make the rest."""
         self.folder.mkdir(parents=True)
-        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file)
+        config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file, url=self.url) + more
         (self.folder / "config.toml").write_text(config, encoding="utf-8")
         self("init", str(self.folder))
 
@@ -129,6 +144,31 @@ class House:
         where = ["--smtp", smtp, "--smtp-security", "starttls", "--imap", imap, "--imap-security", "tls"]
         self("mailbox", "add", account["address"], *where, "--password-file", str(secret), *options)
         secret.unlink()
+
+    def enrol_all(self, accounts: Sequence[Row], **columns: object) -> None:
+        """Enrol many accounts of the mail world at once, by a file that is gone afterwards; `columns` are for all."""
+        rows = [
+            {
+                "address": account["address"],
+                "password": account["password"],
+                "smtp": f"{account['host']}:{account['smtp_port']}",
+                "smtp_security": "starttls",
+                "imap": f"{account['host']}:{account['imaps_port']}",
+                "imap_security": "tls",
+                "engage": "yes" if account["engage"] and not account["control"] else "no",
+                "role": "control" if account["control"] else "both",
+                **columns,
+            }
+            for account in accounts
+        ]
+        fleet = self.folder / "fleet.csv"
+        fleet.touch(mode=0o600)
+        with fleet.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        self("mailbox", "import", str(fleet), "--concurrency", "8")
+        fleet.unlink()
 
     def __call__(self, *arguments: str) -> str:
         """What the verb printed; it has to end with 0."""
@@ -152,25 +192,34 @@ class House:
         """`warmup export WHAT`, whether the daemon runs or is dead."""
         return [json.loads(line) for line in self("export", what, "--format", "jsonl").splitlines()]
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start the daemon and wait until it says that it is ready."""
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start the daemon with `options` of its own and wait until it says that it is ready."""
+        daemon = self.launch(options=options)
+        self.wait_until_ready()
+        return daemon
+
+    def wait_until_ready(self) -> None:
+        """Return once the daemon says that it is ready."""
+        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
+
+    def launch(self, *before: str, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start the daemon, by way of the command `before` that executes it, and wait for nothing."""
         with self.log.open("ab") as log:
             daemon = subprocess.Popen(
-                [WARMUP, "run"],
+                [*before, WARMUP, "run", *options],
                 env={**self.surroundings, **self.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         self.daemons.append(daemon)
-        until(self._is_ready, seconds=PATIENCE, what="warmup run is ready")
         return daemon
 
     def kill(self) -> None:
         """End the daemon as a power cut does."""
         self.daemons[-1].send_signal(signal.SIGKILL)
         self.daemons[-1].wait(timeout=PATIENCE)
-        (self.folder / "warmup.db.http").unlink(missing_ok=True)
+        self.http_file.unlink(missing_ok=True)
 
     def stop(self) -> int:
         """Let the daemon drain; its exit code."""
@@ -186,9 +235,27 @@ class House:
 
     def get(self, path: str) -> tuple[int, str]:
         """The daemon's answer on its own door: status and body."""
-        address = (self.folder / "warmup.db.http").read_text(encoding="utf-8").strip()
+        address = self.http_file.read_text(encoding="utf-8").strip()
         with urllib.request.urlopen(f"{address}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
+
+    @property
+    def ledger(self) -> Path:
+        """Its ledger's file."""
+        return self.folder / "warmup.db"
+
+    def status(self, path: str) -> int:
+        """The status of the daemon's answer on its own door."""
+        try:
+            return self.get(path)[0]
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code
+
+    @property
+    def http_file(self) -> Path:
+        """Where its daemon says what address it listens on."""
+        return self.folder / ("warmup.db.http" if self.url.startswith("sqlite") else "warmup.http")
 
     @property
     def log(self) -> Path:

@@ -27,7 +27,7 @@ from warmup.steps.circle import Circle
 from warmup.steps.observe import observe
 from warmup.steps.plan import plan_today
 from warmup.steps.send import send
-from warmup.vault import Vault, create_key_file
+from warmup.vault import KeyFile, Vault, create_key_file
 from warmup.world import Receiver, World
 
 # A Monday, an hour before the window opens.
@@ -51,7 +51,7 @@ class Scene:
 
     async def enrol(self, account: SandboxAccount, role: Role, circle: Circle, *, engage: bool) -> MailboxId:
         """Enrol one; its id."""
-        doors, vault = self.sandbox.doors(account.address), Vault.open(self.settings.vault.key_file, {})
+        doors, vault = self.sandbox.doors(account.address), Vault(KeyFile(path=self.settings.vault.key_file).read())
         now = self.clock.now()
         new = NewMailbox(
             address=account.address,

@@ -31,7 +31,7 @@ from warmup.steps.circle import Circle
 from warmup.steps.plan import plan_today
 from warmup.steps.send import send
 from warmup.steps.step import Step
-from warmup.vault import Vault, create_key_file
+from warmup.vault import KeyFile, Vault, create_key_file
 from warmup.world import built_in
 
 START = datetime(2026, 1, 5, 7, tzinfo=UTC)
@@ -175,7 +175,7 @@ def doors_of(sandbox: Sandbox, address: str) -> tuple[Endpoint, Endpoint]:
 
 
 async def enrolled(circle: Circle, address: str, servers: tuple[Endpoint, Endpoint], role: Role) -> MailboxId:
-    vault, (smtp, imap) = Vault.open(circle.settings.vault.key_file, {}), servers
+    vault, (smtp, imap) = Vault(KeyFile(path=circle.settings.vault.key_file).read()), servers
     new = NewMailbox(
         address=address,
         name="",

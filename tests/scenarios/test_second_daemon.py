@@ -13,7 +13,7 @@ import pytest
 from tests.scenarios.conftest import BuildHouse, OpenTown
 from tests.scenarios.house import House
 
-DRAIN_SECONDS = 15
+DRAIN_SECONDS = 30
 """As the house is configured."""
 
 

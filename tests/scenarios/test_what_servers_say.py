@@ -24,16 +24,18 @@ from warmup.ledger.mailboxes import Credential
 from warmup.ledger.slots import Slot
 from warmup.mail.answer import Reply
 from warmup.metrics import exposition
+from warmup.policy.fate import Placement
 from warmup.policy.mailbox import Endpoint, MailboxId, Protocol, Role, Security
 from warmup.policy.standing import Standing
 from warmup.sandbox import Fault, FaultKind, Sandbox, SandboxAccount, SandboxProvider
 from warmup.steps.circle import Circle
+from warmup.steps.errand import Sent, find_tests, send_test
 from warmup.steps.fleet import figures
 from warmup.steps.judge import judge
 from warmup.steps.observe import observe
 from warmup.steps.plan import plan_today
 from warmup.steps.send import send
-from warmup.vault import Vault, create_key_file
+from warmup.vault import KeyFile, Vault, create_key_file
 from warmup.world import Receiver, World
 
 # A Monday, an hour before the window opens.
@@ -74,7 +76,7 @@ class Stage:
 
     async def enrol(self, circle: Circle, address: str, role: Role, *, password: str | None = None) -> MailboxId:
         """Enrol one; its id."""
-        doors, vault = self.sandbox.doors(address), Vault.open(self.settings.vault.key_file, {})
+        doors, vault = self.sandbox.doors(address), Vault(KeyFile(path=self.settings.vault.key_file).read())
         domain = address.partition("@")[2]
         new = NewMailbox(
             address=address,
@@ -153,6 +155,17 @@ class Stage:
                 assert said == "OK"
 
         await asyncio.to_thread(append)
+
+    def file_all(self, address: str, folder: str) -> None:
+        """Let all of the inbox lie in another folder, as a rule of its owner would."""
+        doors, tls = self.sandbox.doors(address), ssl.create_default_context(cafile=str(self.sandbox.ca_file))
+        with imaplib.IMAP4_SSL(doors.host, doors.imaps_port, ssl_context=tls, timeout=10) as client:
+            client.login(doors.username, doors.password)
+            client.create(folder)
+            client.select("INBOX")
+            assert client.copy("1:*", folder)[0] == "OK"
+            client.store("1:*", "+FLAGS", "(\\Deleted)")
+            client.expunge()
 
     async def said(self, circle: Circle) -> str:
         """The daemon's exposition."""
@@ -395,13 +408,49 @@ async def test_a_refused_login_is_tried_twice_and_not_again_after_a_restart(stag
     assert f"until `warmup mailbox check {ANNA}`" in mailbox.problem
     async with stage.circle() as circle:
         assert 'warmup_login_failures_total{mailbox="anna@one.test"' not in await stage.said(circle)
-        doors, vault = stage.sandbox.doors(ANNA), Vault.open(stage.settings.vault.key_file, {})
+        doors, vault = stage.sandbox.doors(ANNA), Vault(KeyFile(path=stage.settings.vault.key_file).read())
         sealed = vault.seal(doors.password, mailbox=ANNA, protocol="smtp", host=doors.host)
         right = Credential(protocol=Protocol.SMTP, host=doors.host, sealed=sealed)
         await circle.ledger.mailboxes.set_credentials(stage.ids[ANNA], [right])
         await stage.send_next(circle)
         assert len(stage.sandbox.record.received) == 1
         assert (await circle.mailbox(stage.ids[ANNA])).problem is None
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+async def test_a_mended_password_is_tried_at_once_by_a_daemon_that_was_refused(stage: Stage, refusals: int) -> None:
+    async with stage.circle() as circle:
+        await stage.enrol(circle, ANNA, Role.SENDER, password="wrong")
+        await stage.enrol(circle, BERT, Role.SEED)
+        await plan_today(stage.ids[ANNA], circle)
+        await stage.send_next(circle)
+        if refusals == 2:
+            # Its hour is over, and the second refusal is the last.
+            circle.backoff.succeeded(stage.ids[ANNA], Protocol.SMTP)
+            await stage.send_next(circle)
+        await stage.send_next(circle)
+        assert stage.sandbox.record.refused_logins[ANNA] == refusals
+        doors, vault = stage.sandbox.doors(ANNA), Vault(KeyFile(path=stage.settings.vault.key_file).read())
+        sealed = vault.seal(doors.password, mailbox=ANNA, protocol="smtp", host=doors.host)
+        right = Credential(protocol=Protocol.SMTP, host=doors.host, sealed=sealed)
+        await circle.ledger.mailboxes.set_credentials(stage.ids[ANNA], [right])
+        await stage.send_next(circle)
+        assert len(stage.sandbox.record.received) == 1
+        assert stage.sandbox.record.refused_logins[ANNA] == refusals
+
+
+async def test_a_check_that_logged_in_ends_the_wait_of_a_refused_login(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        await stage.enrol(circle, ANNA, Role.SENDER, password="wrong")
+        await stage.enrol(circle, BERT, Role.SEED)
+        await plan_today(stage.ids[ANNA], circle)
+        await stage.send_next(circle)
+        await stage.send_next(circle)
+        assert stage.sandbox.record.refused_logins[ANNA] == 1
+        # What a check does once both logins hold: its provider had locked the account, and no longer does.
+        await circle.ledger.logins.forget(stage.ids[ANNA])
+        await stage.send_next(circle)
+        assert stage.sandbox.record.refused_logins[ANNA] == 2
 
 
 async def test_two_units_that_knock_at_once_do_not_try_a_third_time(stage: Stage) -> None:
@@ -429,3 +478,27 @@ async def test_what_the_receiver_says_of_authentication_holds_the_lane_and_is_sh
             labels = f'mailbox="{ANNA}",method="{method}",provider="two.test"'
             assert f"warmup_authentication_ratio{{{labels}}} {share}" in said
         assert 'provider="three.test"' not in said.split("# TYPE warmup_authentication_ratio gauge")[1]
+
+
+async def test_a_test_that_a_rule_filed_elsewhere_is_found_there(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        mailbox = await circle.mailbox(await stage.enrol(circle, ANNA, Role.BOTH))
+        sent = await send_test(mailbox, mailbox, circle)
+        assert isinstance(sent, Sent)
+        stage.clock.raise_to(stage.clock.now() + timedelta(hours=2))
+        await asyncio.to_thread(stage.file_all, ANNA, "Lists")
+        looked = (await find_tests([sent], circle, patience=0.2))[sent.slot_id]
+        assert looked.landed is not None
+        assert (looked.landed.placement, looked.landed.folder) == (Placement.OTHER, "Lists")
+
+
+async def test_a_test_that_is_nowhere_is_missing_yet_and_its_copy_in_sent_is_no_delivery(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        mailbox = await circle.mailbox(await stage.enrol(circle, ANNA, Role.BOTH))
+        sent = await send_test(mailbox, mailbox, circle)
+        assert isinstance(sent, Sent)
+        stage.clock.raise_to(stage.clock.now() + timedelta(hours=2))
+        await asyncio.to_thread(stage.file_all, ANNA, "Sent")
+        looked = (await find_tests([sent], circle, patience=0.2))[sent.slot_id]
+        assert (looked.landed, looked.trouble) == (None, "")
+        assert looked.seconds >= 0.2

@@ -87,7 +87,9 @@ def test_the_key_file_is_only_for_its_owner_and_opens_the_vault(tmp_path: Path) 
     create_key_file(path)
     assert has_key(path, {})
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    sealed = Vault.open(path, {}).seal("x", **ANN)
+    vault = Vault.open(path, {})
+    with vault.held():
+        sealed = vault.seal("x", **ANN)
     assert Vault.open(path, {}).unseal(sealed, **ANN) == "x"
 
 

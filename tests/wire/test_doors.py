@@ -63,6 +63,25 @@ async def test_a_session_is_kept_for_the_next_message(scripted_smtp: Start, door
     assert server.said[0] == b"EHLO sender.test\r\n"
 
 
+async def test_no_more_sessions_are_kept_than_may_be_and_the_longest_idle_goes_first(
+    scripted_smtp: Start, network: Network, login: Login
+) -> None:
+    async def unseal(_mailbox: Mailbox, _protocol: Protocol) -> Login:
+        return login
+
+    few = Doors(network=network, unseal=unseal, most_kept=2)
+    servers = [await scripted_smtp() for _ in range(3)]
+    fleet = [mailbox(number, smtp=server.endpoint(Security.NONE)) for number, server in enumerate(servers)]
+    for one in (fleet[0], fleet[1], fleet[0], fleet[2], fleet[0]):
+        async with few.smtp(one):
+            pass
+    # The first was used again before the third came: the second idled longest.
+    async with few.smtp(fleet[1]):
+        pass
+    assert [server.connections for server in servers] == [1, 2, 1]
+    await few.close()
+
+
 async def test_a_stale_session_is_asked_before_it_is_lent_again(
     scripted_smtp: Start, scripted_imap: Start, doors: Doors, network: Network, login: Login
 ) -> None:

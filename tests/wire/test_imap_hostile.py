@@ -81,6 +81,8 @@ async def test_plain_imap_on_a_tls_port_is_told_so(scripted_imap: Start, login: 
         (b"TAG NO [AUTHENTICATIONFAILED] no\r\n", CredentialsRefused),
         (b"TAG NO [UNAVAILABLE] backend is down\r\n", Unavailable),
         (b"TAG NO Too many simultaneous connections\r\n", Unavailable),
+        (b"TAG NO Temporary authentication failure\r\n", Unavailable),
+        (b"TAG NO Invalid user name or password, please try again\r\n", CredentialsRefused),
         (b"TAG BAD what\r\n", CredentialsRefused),
         (b"* BYE going down\r\n", Unavailable),
         (b"OTHER1 OK in\r\n", ProtocolError),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from warmup.mail.answer import Accepted, Deferred, Refused, Uncertain
 from warmup.policy.mailbox import Endpoint, Security
 from warmup.wire.errors import CredentialsRefused, ProtocolError, Unavailable, Unreachable, Untrusted
+from warmup.wire.hints import hint_for
 from warmup.wire.login import Login, SignIn
 from warmup.wire.network import Network
 from warmup.wire.smtp import Envelope, SmtpSession, open_smtp
@@ -359,6 +360,39 @@ async def test_a_greeting_that_is_none_is_told_in_our_words(
         await plain(server, impatient)
 
 
+@pytest.mark.parametrize("believed", [True, False])
+async def test_a_port_that_speaks_tls_from_the_start_is_told_apart_from_a_silent_one(
+    scripted_smtp: Start, network: Network, login: Login, *, believed: bool
+) -> None:
+    server = await scripted_smtp(implicit=True)
+    patient = replace(network, smtp_timeout=60.0) if believed else Network(smtp_timeout=60.0)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Unreachable, match="speaks TLS from the start") as found:
+        await open_smtp(server.endpoint(Security.STARTTLS), login, helo="sender.test", network=patient)
+    assert asyncio.get_running_loop().time() - began < 30
+    assert "security tls" in hint_for(found.value, server.endpoint(Security.STARTTLS))
+
+
+async def test_a_slow_greeting_is_waited_for(serve: Start, network: Network) -> None:
+    asked_for_tls = asyncio.Event()
+
+    async def handler(serving: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if serving.connections > 1:
+            await reader.read(1)
+            asked_for_tls.set()
+            return
+        await asked_for_tls.wait()
+        writer.write(b"220 slow.test\r\n")
+        while await reader.readline():
+            writer.write(b"250 slow.test\r\n")
+
+    server = await serve(handler)
+    session = await open_smtp(server.endpoint(Security.NONE), None, helo="sender.test", network=network)
+    assert session.usable
+    assert asked_for_tls.is_set()
+    await session.close()
+
+
 async def test_a_server_that_never_greets_is_given_up(scripted_smtp: Start, impatient: Network) -> None:
     server = await scripted_smtp(greeting=None)
     with pytest.raises(Unreachable, match="silent"):
@@ -370,14 +404,18 @@ async def test_a_server_that_never_greets_is_given_up(scripted_smtp: Start, impa
     [
         (b"535 5.7.8 bad credentials\r\n", CredentialsRefused),
         (b"550 5.7.30 basic authentication is off\r\n", CredentialsRefused),
+        (b"432 4.7.12 A password transition is needed\r\n", CredentialsRefused),
+        (b"454 4.7.8 Authentication failed: wrong password\r\n", CredentialsRefused),
         (b"454 4.7.0 too many login attempts\r\n", Unavailable),
+        (b"454 4.7.0 Temporary authentication failure: Connection lost to authentication server\r\n", Unavailable),
+        (b"535 5.7.8 Error: authentication failed: Connection lost to authentication server\r\n", Unavailable),
         (b"421 4.7.0 try again later\r\n", Unavailable),
         (b"", Unreachable),
         (b"nonsense\r\n", ProtocolError),
         (b"99 bottles\r\n", ProtocolError),
     ],
 )
-async def test_only_a_permanent_no_blames_the_credentials(
+async def test_only_a_no_to_the_credentials_blames_them(
     scripted_smtp: Start, login: Login, network: Network, reply: bytes, error: type[Exception]
 ) -> None:
     server = await scripted_smtp(auth=reply)

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("warmup.cli.plan", "Show the ramp to come, day by day."),
     "status": ("warmup.cli.status", "Show the fleet at a glance."),
     "report": ("warmup.cli.report", "Show one mailbox in depth."),
+    "test": ("warmup.cli.test", "Test where mail lands, at each receiving provider."),
     "explain": ("warmup.cli.explain", "Say in plain words what a server meant, and what to do."),
     "export": ("warmup.cli.export", "Write history out as CSV, JSON lines or Parquet."),
     "metrics": ("warmup.cli.metrics", "Print one Prometheus exposition."),
@@ -35,6 +36,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("warmup.cli.demo", "Run the whole program against an embedded mail world, days in seconds."),
     "config": ("warmup.cli.config", "Show what is in force, and check it."),
     "db": ("warmup.cli.db", "Upgrade and check the ledger."),
+    "backup": ("warmup.cli.backup", "Back the ledger up, look at a backup, and put it back."),
+    "secrets": ("warmup.cli.secrets", "Seal every secret with a new key."),
     "schema": ("warmup.cli.schema", "Print the JSON Schema of a verb's --json."),
 }
 

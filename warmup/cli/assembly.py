@@ -11,12 +11,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from warmup.cli.granted import access_tokens
+from warmup.cli.opening import ledger_of
 from warmup.clock import Clock, HoldingClock, WallClock
 from warmup.config import ConfigError, Settings, providers_of
 from warmup.config.kinds import nameserver
 from warmup.content import load as load_grammars
 from warmup.ledger.installation import Anchor, Installation
 from warmup.ledger.ledger import Ledger
+from warmup.ledger.store import Guard
 from warmup.policy.login import is_spent
 from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.steps.circle import Circle
@@ -61,8 +63,9 @@ async def establish(ledger: Ledger, vault: Vault, clock: Clock) -> Installation:
     """The ledger's installation, with an identity key of its own; made where the ledger is new."""
     installation = await ledger.installation.establish(now=clock.now(), token=clock.token(_TOKEN_BYTES).hex())
     if installation.identity_key_sealed is None:
-        sealed = vault.seal_blob(clock.token(_KEY_BYTES), purpose=IDENTITY)
-        await ledger.installation.set_identity_key(sealed)
+        with vault.held():
+            sealed = vault.seal_blob(clock.token(_KEY_BYTES), purpose=IDENTITY)
+            await ledger.installation.set_identity_key(sealed)
         installation = await ledger.installation.get()
     return installation
 
@@ -136,14 +139,15 @@ async def assembled(
     *,
     clock: AnyClock | None = None,
     dry_run: bool = False,
+    guard: Guard | None = None,
 ) -> AsyncIterator[Circle]:
-    """A circle over the ledger that is there, closed at the end.
+    """A circle over the ledger that is there, closed at the end. `guard` is asked inside every write.
 
     Raises LedgerError, VaultError, ContentError; nothing is left open then.
     """
     vault = Vault.open(settings.vault.key_file, environ)
     grammars = load_grammars(settings.content.folder)
-    ledger = Ledger.open(settings.ledger.url)
+    ledger = ledger_of(settings, guard=guard)
     try:
         installation = await establish(ledger, vault, clock or WallClock())
         assert installation.identity_key_sealed is not None

@@ -203,7 +203,9 @@ async def staged(seed: int, environ: Mapping[str, str]) -> AsyncIterator[Stage]:
             create_key_file(settings.vault.key_file)
             schema.upgrade(settings.ledger.url)
             async with assembled(settings, environ, clock=clock) as circle:
-                await _enrol_all(providers, sandbox, circle, Vault.open(settings.vault.key_file, environ))
+                vault = Vault.open(settings.vault.key_file, environ)
+                with vault.held():
+                    await _enrol_all(providers, sandbox, circle, vault)
                 daemon = Daemon(circle, supervisor=Supervisor({}))
                 await daemon.start()
                 yield Stage(

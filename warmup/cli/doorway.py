@@ -1,5 +1,6 @@
 """The daemon's doors for machines, opened beside it: `/metrics`, `/livez`, `/readyz`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,7 +29,7 @@ async def doors_open(daemon: Daemon, circle: Circle) -> AsyncIterator[str]:
     token = token_of(http.token_file)
 
     async def shown() -> bytes:
-        return exposition(await figures(daemon.circle), circle.process)
+        return await asyncio.to_thread(exposition, await figures(daemon.circle), circle.process)
 
     app = build_app(Doorway(exposition=shown, unready=daemon.unready), bind=host, hosts=http.hosts, token=token)
     async with serving(app, listen=http.listen) as port:

@@ -13,6 +13,8 @@ from warmup.cli.faults import Exit, Fault
 from warmup.config import ConfigError
 from warmup.content import ContentError
 from warmup.ledger.errors import (
+    BackupExists,
+    BackupUnusable,
     DuplicateMailbox,
     LedgerBusy,
     LedgerDamaged,
@@ -20,10 +22,11 @@ from warmup.ledger.errors import (
     LedgerMissing,
     LedgerNewer,
     LedgerOlder,
+    LedgerUnsettled,
     UnknownMailbox,
 )
 from warmup.mail.address import AddressError
-from warmup.vault import VaultError
+from warmup.vault import KeyBusy, VaultError
 from warmup.web.server import CannotListen
 from warmup.wire.errors import CredentialsRefused, HostRefused, WireError
 
@@ -52,6 +55,8 @@ def ending_of(error: Exception) -> Ending:
             return _ending([f"{error}; {error.hint}" if error.hint else str(error)], code_of_wire(error))
         case LedgerError():
             return _ending([str(error)], _code_of_ledger(error))
+        case KeyBusy():
+            return _ending([str(error)], Exit.TRY_LATER)
         case VaultError() | CannotListen():
             return _ending([str(error)], Exit.BAD_CONFIG)
         case AddressError():
@@ -77,11 +82,11 @@ def code_of_wire(error: WireError) -> Exit:
 
 def _code_of_ledger(error: LedgerError) -> Exit:
     match error:
-        case LedgerBusy():
+        case LedgerBusy() | LedgerUnsettled():
             return Exit.TRY_LATER
         case LedgerMissing() | LedgerNewer() | LedgerOlder():
             return Exit.BAD_CONFIG
-        case DuplicateMailbox() | UnknownMailbox():
+        case DuplicateMailbox() | UnknownMailbox() | BackupUnusable() | BackupExists():
             return Exit.BAD_INPUT
         case LedgerDamaged() | _:
             return Exit.DISK

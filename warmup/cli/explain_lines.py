@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 import re
 from typing import Any, BinaryIO, Final
 
@@ -13,7 +14,7 @@ from warmup.mail.report import read_report
 
 MOST_LINE: Final = 16 * 1024 * 1024
 _MOST_BASE64: Final = MOST_BYTES // 3 * 4
-_ID: Final = re.compile(rb'"id"\s*:\s*("(?:[^"\\]|\\.){0,200}"|-?\d{1,18}|null)')
+_ID: Final = re.compile(rb'"id"\s*:\s*("(?:[^"\\]|\\.){0,200}"|-?\d{1,18}(?!\d)|null)')
 _ASKS: Final = ("reply", "message_base64", "auth_results")
 _BLANKS: Final = re.compile(r"\s+")
 
@@ -35,8 +36,16 @@ def answer_lines(asked: BinaryIO, told: BinaryIO) -> None:
             answer = _answered(line)
         else:
             continue
-        told.write(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        told.write(_spelled(answer) + b"\n")
         told.flush()
+
+
+def _spelled(answer: Answer) -> bytes:
+    try:
+        return json.dumps(answer, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        # Half a character has no UTF-8, and goes as it came.
+        return json.dumps(answer).encode("ascii")
 
 
 def _answered(line: bytes) -> Answer:
@@ -48,7 +57,8 @@ def _answered(line: bytes) -> Answer:
     if not isinstance(question, dict):
         return {"id": None, "error": "the line is no JSON object; write one object a line"}
     name = question.get("id")
-    if isinstance(name, dict | list):
+    # A number too large to be one is read as infinite, which JSON has no word for.
+    if isinstance(name, dict | list) or (isinstance(name, float) and not math.isfinite(name)):
         return {"id": None, "error": "the id is neither text nor a number; write one of them"}
     try:
         return {"id": name, **_answer(question)}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warmup.cli.invocation import Invocation
+from warmup.cli.opening import ledger_of
 from warmup.clock import WallClock
 from warmup.config import Settings
 from warmup.ledger.ledger import Ledger
@@ -53,7 +54,7 @@ class Glance:
 async def glance(here: Invocation) -> AsyncIterator[Glance]:
     """The open ledger, closed at the end. Raises ConfigError, LedgerError."""
     settings = here.load().settings
-    ledger = Ledger.open(settings.ledger.url)
+    ledger = ledger_of(settings)
     try:
         anchor = (await ledger.installation.get()).anchor
         rehearses = settings.is_rehearsal and anchor is not None

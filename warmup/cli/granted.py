@@ -4,6 +4,9 @@ A grant is bound to three hosts: the one it is renewed at, and the two mail serv
 So nobody gets a token by editing a host in the ledger, or an endpoint in the configuration.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from warmup.clock import Clock
 from warmup.config import ConfigError, Settings, authority_of
 from warmup.ledger.enrolled import NewMailbox
@@ -40,9 +43,12 @@ def access_tokens(ledger: Ledger, vault: Vault, settings: Settings, *, network: 
 
     async def keep(mailbox: Mailbox, grant: Grant, refresh_token: str) -> Grant:
         authority = find(grant.authority)
-        before = SealedGrant(authority=grant.authority, host=authority.host, sealed=grant.version)
-        after = sealed_grant(vault, mailbox, authority, refresh_token)
-        kept = await ledger.mailboxes.rotate_grant(mailbox.id, before, after)
+        with vault.held():
+            before = SealedGrant(authority=grant.authority, host=authority.host, sealed=grant.version)
+            after = sealed_grant(vault, mailbox, authority, refresh_token)
+            kept = await replaced(
+                ledger, mailbox, before, after, lambda now: _opened(now, mailbox) == replace(grant, version=now.sealed)
+            )
         return Grant(authority=grant.authority, refresh_token=refresh_token, version=after.sealed) if kept else grant
 
     def find(name: AuthorityName) -> Authority:
@@ -61,6 +67,18 @@ def access_tokens(ledger: Ledger, vault: Vault, settings: Settings, *, network: 
         return Grant(authority=kept.authority, refresh_token=token, version=kept.sealed)
 
     return AccessTokens(network=network, authority=find, read=read, keep=keep, elapsed=clock.elapsed)
+
+
+async def replaced(
+    ledger: Ledger, mailbox: Mailbox, before: SealedGrant, after: SealedGrant, same: Callable[[SealedGrant], bool]
+) -> bool:
+    """Put `after` in the place of `before`, or of the `same` grant that another key has sealed (`secrets rotate`)."""
+    while not await ledger.mailboxes.rotate_grant(mailbox.id, before, after):
+        now = await ledger.mailboxes.grant(mailbox.id)
+        if now is None or now.sealed == before.sealed or not same(now):
+            return False
+        before = now
+    return True
 
 
 def _bound(mailbox: NewMailbox | Mailbox, authority: Authority) -> str:

@@ -10,10 +10,12 @@ import typer
 from warmup.cli.assembly import establish
 from warmup.cli.faults import Exit, Fault
 from warmup.cli.invocation import Invocation, invocation
+from warmup.cli.opening import ledger_of
 from warmup.cli.output import say
 from warmup.clock import WallClock
 from warmup.config import Loaded, example_toml
-from warmup.ledger import Ledger, schema
+from warmup.ledger import schema
+from warmup.ledger.lock import DaemonLock
 from warmup.vault import Vault, create_key_file, has_key
 
 app = typer.Typer(add_completion=False)
@@ -76,13 +78,26 @@ def _settle_ledger(loaded: Loaded, vault: Vault, made: list[Path]) -> None:
     if path is not None and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         made.extend([path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", ".lock"))])
-    schema.upgrade(loaded.settings.ledger.url)
+    _bring_up_to_date(loaded, path)
     asyncio.run(_establish(loaded, vault))
     made[:] = [path for path in made if path.exists() and not path.name.endswith(("-wal", "-shm", ".lock"))]
 
 
+def _bring_up_to_date(loaded: Loaded, path: Path | None) -> None:
+    """Make the ledger or upgrade it; not under a daemon, which would go on with the tables it knows."""
+    url = loaded.settings.ledger.url
+    if path is None or (path.exists() and schema.current(url) == schema.HEAD):
+        # Nodes of a server's ledger upgrade it one after the other by themselves.
+        schema.upgrade(url)
+        return
+    with DaemonLock.acquire(path, now=WallClock().now()):
+        copy = schema.upgrade(url)
+    if copy is not None:
+        say(f"upgraded the ledger to {schema.HEAD}; the copy is {copy}")
+
+
 async def _establish(loaded: Loaded, vault: Vault) -> None:
-    ledger = Ledger.open(loaded.settings.ledger.url)
+    ledger = ledger_of(loaded.settings)
     try:
         await establish(ledger, vault, WallClock())
     finally:

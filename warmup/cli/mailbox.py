@@ -198,9 +198,17 @@ def remove(
 
 
 @app.command()
-def check(ctx: typer.Context, address: Annotated[str, options.ADDRESS], json: Json = False) -> None:
-    """Log in again and say what is wrong: exits 77 or 69 as enrolment does, 1 where a folder is missing."""
-    asyncio.run(change.check(invocation(ctx), address, as_json=json))
+def check(
+    ctx: typer.Context,
+    address: Annotated[str, options.ADDRESS],
+    send: Annotated[bool, typer.Option("--send", help="Mail the mailbox itself as well, and wait for it.")] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, max=3600, help="How long --send waits for it.")
+    ] = 120.0,
+    json: Json = False,
+) -> None:
+    """Log in again and say what is wrong: exits 77 or 69 as enrolment does, 1 where something else is."""
+    asyncio.run(change.check(invocation(ctx), address, patience=timeout if send else None, as_json=json))
 
 
 def _whom(address: str | None, tag: str | None, *, everyone: bool) -> change.Whom:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import typer
 
-from warmup.cli import enrolment
+from warmup.cli import enrolment, errand
 from warmup.cli.enrolment import Draft, Wish, draft
 from warmup.cli.faults import Exit, bad_input, wrong_usage
 from warmup.cli.finding import found_for
@@ -178,20 +178,27 @@ async def remove(here: Invocation, address: str, *, purge: bool) -> None:
     typer.echo(f"removed {mailbox.address}" + (" with its history" if purge else "; its history stays"))
 
 
-async def check(here: Invocation, address: str, *, as_json: bool) -> None:
-    """Log in with what is kept. A mailbox that was unverified, suppressed or had a problem is well again afterwards."""
+async def check(here: Invocation, address: str, *, patience: float | None, as_json: bool) -> None:
+    """Log in with what is kept. A mailbox that was unverified, suppressed or had a problem is well again afterwards.
+
+    With `patience` it is mailed to itself besides, and the message waited for, so many seconds.
+    """
     async with parts_of(here) as parts:
         mailbox = await parts.ledger.mailboxes.get(address)
         proof = await kept_proof(parts, parts.vault(), mailbox)
         found = await verified(mailbox, proof.logins, provider=parts.provider_of(mailbox), network=parts.network)
         mailbox = await parts.ledger.mailboxes.save(_with(mailbox, found, parts))
         await _well_again(parts, mailbox)
-    if as_json:
-        print_json("mailbox-check", _checked(mailbox, found))
-    else:
+    if not as_json:
         typer.echo(f"{mailbox.address}: both logins hold; junk folder: {found.junk or 'none'}")
         _warn_of(found)
-    if found.problems:
+    test = None if patience is None else await errand.test_itself(here, mailbox, patience=patience)
+    if as_json:
+        print_json("mailbox-check", _checked(mailbox, found, test))
+    elif test is not None:
+        for line in errand.lines(test, whom="itself"):
+            typer.echo(line)
+    if found.problems or not (test is None or errand.is_well(test)):
         raise typer.Exit(Exit.FOUND_WRONG)
 
 
@@ -307,7 +314,7 @@ def _with(mailbox: Mailbox, found: Folders, parts: Parts) -> Mailbox:
     )
 
 
-def _checked(mailbox: Mailbox, found: Folders) -> dict[str, object]:
+def _checked(mailbox: Mailbox, found: Folders, test: dict[str, object] | None) -> dict[str, object]:
     return {
         "address": mailbox.address,
         "state": mailbox.state,
@@ -317,6 +324,7 @@ def _checked(mailbox: Mailbox, found: Folders) -> dict[str, object]:
         "sent_folder": found.sent,
         "trash_folder": found.trash,
         "problems": list(found.problems),
+        "test": test,
     }
 
 

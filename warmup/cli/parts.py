@@ -1,11 +1,12 @@
 """What the verbs about mailboxes work on: the open ledger, the clock it lives by, the providers and the network."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 
 from warmup.cli.assembly import clock_of, network_of
 from warmup.cli.invocation import Invocation
+from warmup.cli.opening import ledger_of
 from warmup.clock import WallClock
 from warmup.config import Settings, providers_of
 from warmup.ledger import Ledger
@@ -24,6 +25,7 @@ class Parts:
     ledger: Ledger
     clock: WallClock
     providers: Providers
+    held: ExitStack = field(repr=False)
 
     @property
     def network(self) -> Network:
@@ -31,8 +33,10 @@ class Parts:
         return network_of(self.settings)
 
     def vault(self) -> Vault:
-        """The open vault; raises VaultError."""
-        return Vault.open(self.settings.vault.key_file, self.invocation.environ)
+        """The open vault, held until the verb ends: what it seals is kept by then. Raises VaultError."""
+        vault = Vault.open(self.settings.vault.key_file, self.invocation.environ)
+        self.held.enter_context(vault.held())
+        return vault
 
     def provider_of(self, mailbox: Mailbox) -> Provider:
         """The preset a mailbox was enrolled with; `custom` where the configuration no longer has it."""
@@ -43,15 +47,17 @@ class Parts:
 async def parts_of(here: Invocation) -> AsyncIterator[Parts]:
     """The tools, closed at the end. Raises ConfigError, LedgerError."""
     settings = here.load().settings
-    ledger = Ledger.open(settings.ledger.url)
+    ledger = ledger_of(settings)
     try:
         anchor = (await ledger.installation.get()).anchor
-        yield Parts(
-            invocation=here,
-            settings=settings,
-            ledger=ledger,
-            clock=clock_of(settings, anchor),
-            providers=providers_of(settings),
-        )
+        with ExitStack() as held:
+            yield Parts(
+                invocation=here,
+                settings=settings,
+                ledger=ledger,
+                clock=clock_of(settings, anchor),
+                providers=providers_of(settings),
+                held=held,
+            )
     finally:
         await ledger.close()

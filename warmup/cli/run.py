@@ -1,6 +1,7 @@
 """`warmup run`: the daemon, from the lock to the last log line."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,12 +15,13 @@ from warmup.cli.assembly import assembled
 from warmup.cli.doorway import doors_open
 from warmup.cli.faults import Exit, Fault
 from warmup.cli.invocation import invocation
+from warmup.cli.opening import guard_of, hold
 from warmup.clock import WallClock
 from warmup.config import ConfigError, Settings, load
 from warmup.daemon import Daemon
 from warmup.ledger import schema
-from warmup.ledger.lock import DaemonLock
 from warmup.steps.circle import Circle
+from warmup.vault import KeyFile
 from warmup.wire.network import asks_for_loopback
 from warmup.wire.systemd import Supervisor
 
@@ -53,13 +55,16 @@ async def run_daemon(
 
     Raises LedgerBusy where another daemon holds the ledger, LedgerError, VaultError, CannotListen.
     """
+    # Whatever it writes from here on is for nobody else.
+    os.umask(0o077)
     with ExitStack() as held:
-        if settings.ledger_file is not None:
-            held.enter_context(DaemonLock.acquire(settings.ledger_file, now=WallClock().now()))
+        credential = KeyFile.find(settings.vault.key_file, environ).is_credential
+        lock = hold(settings, now=WallClock().now(), has_credential=credential)
+        held.callback(lock.release)
         copy = schema.upgrade(settings.ledger.url)
         if copy is not None:
             log.info("upgraded", copy=str(copy))
-        async with assembled(settings, environ, dry_run=dry_run) as circle:
+        async with assembled(settings, environ, dry_run=dry_run, guard=guard_of(lock)) as circle:
             await refuse_a_rehearsal_among_strangers(circle)
             daemon = Daemon(circle, supervisor=Supervisor(environ))
             async with doors_open(daemon, circle):

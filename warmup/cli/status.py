@@ -13,10 +13,12 @@ import typer
 from warmup.cli.faults import wrong_usage
 from warmup.cli.glance import Glance, glance
 from warmup.cli.invocation import Invocation, invocation
+from warmup.cli.opening import holder_of
 from warmup.cli.output import Json, instant, print_json, say
+from warmup.cli.restored import restored_line, restored_of
 from warmup.clock import pause
 from warmup.config import Settings
-from warmup.ledger.lock import Holder, holder
+from warmup.ledger.lock import Holder
 from warmup.ledger.retirements import Retirement
 from warmup.ledger.status import Overview
 from warmup.policy.attribution import Suspect
@@ -60,10 +62,12 @@ async def _once(here: Invocation, *, as_json: bool) -> None:
     async with glance(here) as seen:
         fleet, now, daemon = await _read(seen)
         retired = await seen.ledger.retirements.in_force()
+        restored = await restored_of(seen.ledger, now)
     if as_json:
         document = {
             "at": now,
             "daemon": _daemon(daemon),
+            "restored": restored,
             "mailboxes": [_line(one) for one in fleet],
             "retired": [_retired(one) for one in retired],
             "seeds_wanted": [
@@ -75,6 +79,7 @@ async def _once(here: Invocation, *, as_json: bool) -> None:
     else:
         _print(fleet, now, daemon)
         _print_retired(retired)
+        _print_restored(restored)
         _print_wanted(_wanted(fleet, retired, seen.settings))
 
 
@@ -86,6 +91,7 @@ async def _again_and_again(here: Invocation) -> None:
             retired = await seen.ledger.retirements.in_force()
             _print(fleet, now, daemon, height=shutil.get_terminal_size().lines if sys.stdout.isatty() else None)
             _print_retired(retired)
+            _print_restored(await restored_of(seen.ledger, now))
             _print_wanted(_wanted(fleet, retired, seen.settings))
             sys.stdout.flush()
             await pause(_EVERY_SECONDS)
@@ -93,8 +99,7 @@ async def _again_and_again(here: Invocation) -> None:
 
 async def _read(seen: Glance) -> tuple[tuple[Overview, ...], datetime, Holder | None]:
     now = seen.clock.now()
-    ledger_file = seen.settings.ledger_file
-    return await seen.ledger.status.fleet(now=now), now, holder(ledger_file) if ledger_file else None
+    return await seen.ledger.status.fleet(now=now), now, await asyncio.to_thread(holder_of, seen.settings)
 
 
 def _daemon(found: Holder | None) -> dict[str, Any] | None:
@@ -179,6 +184,11 @@ def _print_wanted(wanted: Sequence[SeedsWanted]) -> None:
     if wanted:
         more = f" and {len(wanted) - _NAMED} receivers more" if len(wanted) > _NAMED else ""
         typer.echo(f"seeds to add: {', '.join(one.said for one in wanted[:_NAMED])}{more}")
+
+
+def _print_restored(restored: dict[str, Any] | None) -> None:
+    if restored is not None:
+        typer.echo(restored_line(restored))
 
 
 def _told(daemon: Holder | None) -> str:

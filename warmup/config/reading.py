@@ -71,7 +71,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     for source, origin in _sources(found, environ):
         values = _asked(source, origin)
         _merge(merged, values)
-        origins.update({key: _origin_of(key, origin) for key in _flat(values)})
+        _tell_origins(origins, values, origin)
     _resolve_paths(merged, (found.parent if found is not None else Path()).absolute())
     try:
         settings = Settings(**merged)
@@ -138,6 +138,14 @@ def _asked(source: PydanticBaseSettingsSource, origin: str) -> dict[str, Any]:
         return source()
     except (ValueError, OSError) as mistake:
         raise ConfigError((f"{origin}: {mistake}",)) from mistake
+
+
+def _tell_origins(origins: dict[str, str], values: Mapping[str, Any], origin: str) -> None:
+    for key in _flat(values):
+        said = origins[key] = _origin_of(key, origin)
+        # A value that was one key and is a table now is so by whoever wrote into it last.
+        parts = key.split(".")
+        origins.update({above: said for n in range(1, len(parts)) if (above := ".".join(parts[:n])) in origins})
 
 
 def _origin_of(key: str, origin: str) -> str:

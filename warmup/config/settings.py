@@ -98,6 +98,13 @@ class VaultSettings(Section):
         description="made by `warmup init`, mode 0600; $CREDENTIALS_DIRECTORY/warmup.key wins",
     )
 
+    @field_validator("key_file")
+    @classmethod
+    def _named(cls, file: Path) -> Path:
+        if not file.name:
+            raise ValueError("it names no file; warmup.key is the usual name")
+        return file
+
 
 class HttpSettings(Section):
     """The daemon's doors: pages, API, metrics, health."""
@@ -127,7 +134,9 @@ class DaemonSettings(Section):
     """The process itself; real seconds."""
 
     tick_seconds: Seconds = Field(default=5, description="how often it asks the ledger what is due")
-    drain_seconds: Seconds = Field(default=30, description="how long SIGTERM lets what runs come to its end")
+    drain_seconds: Seconds = Field(
+        default=30, description="SIGTERM ends it within this: what runs comes to its end, then it closes"
+    )
     concurrency: Count = Field(default=20, description="how many mailboxes are worked on at once")
 
 
@@ -270,9 +279,11 @@ class LogSettings(Section):
 
 
 class RetentionSettings(Section):
-    """How long history is kept."""
+    """How long history is kept; what is older is deleted daily, and its room in the file used again."""
 
-    days: Annotated[Count, Field(ge=3)] = Field(default=400, description="never less than 3: the walls need it")
+    days: Annotated[Count, Field(ge=3)] = Field(
+        default=400, description="at least 3; what judgements read stays 62, what dates came to 400"
+    )
 
 
 class RehearsalSettings(Section):

@@ -1,7 +1,8 @@
 """The engine of one process: a bounded group of workers over one queue.
 
 It promises that the same work never waits or runs twice at once, that no more than `concurrency` units run together,
-and that a unit that fails is logged with its traceback and takes nothing else down.
+and that a unit that fails is logged and takes nothing else down: with its traceback, unless it was the
+disk, of which the daemon speaks for all of them.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from warmup.engine.work import Work
+from warmup.ledger.errors import LedgerBusy, LedgerFailed
 
 log = structlog.get_logger("engine")
 
@@ -56,6 +58,8 @@ class LocalEngine:
             work = await self._queue.get()
             try:
                 await self._perform(work)
+            except (LedgerFailed, LedgerBusy) as failure:
+                log.debug("unit put off", step=work.step.value, mailbox=work.mailbox, error=str(failure))
             except Exception:  # the edge of a unit: it is logged, and due again at the next tick
                 log.exception("unit failed", step=work.step.value, mailbox=work.mailbox)
             finally:

@@ -7,6 +7,7 @@ from warmup.steps.circle import Circle
 from warmup.steps.judge import judge
 from warmup.steps.observe import observe
 from warmup.steps.plan import plan_due
+from warmup.steps.prune import prune
 from warmup.steps.retire import retire
 from warmup.steps.send import send
 from warmup.steps.step import Step
@@ -25,5 +26,7 @@ async def perform(work: Work, circle: Circle) -> None:
             await send(work.mailbox, circle)
         case Step.OBSERVE:
             await observe(work.mailbox, circle)
+        case Step.PRUNE:
+            await prune(circle)
         case _:
             assert_never(work.step)

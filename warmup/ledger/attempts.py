@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.enrolled import mailbox_of
+from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.highwater import HighWater, Mark
 from warmup.ledger.situation import OF_ACCOUNT, OF_DOMAIN, Rules, read_situation
 from warmup.ledger.slots import Slot, lapse_slot, slot_of
@@ -52,6 +53,14 @@ class Claimed:
     slot: Slot
 
 
+class Unmarked(LedgerFailed):
+    """The attempt `claimed` is recorded, but not its high-water mark: it must not be handed over, and has to end."""
+
+    def __init__(self, claimed: Claimed, why: LedgerFailed) -> None:
+        super().__init__(str(why))
+        self.claimed = claimed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """How an attempt ended, as it is recorded. `reply` is None where no reply came; `text` says then what happened."""
@@ -83,13 +92,16 @@ class AttemptWriter:
         """Claim a slot for one attempt, durably, or say why not.
 
         On Lapse the slot has lapsed already; on Wait with an instant it is due again at that instant. A slot that
-        does not wait to go (it went, it lapsed, another claimed it) is a Wait without an instant. Raises LedgerError
-        where nothing could be made durable: then nothing may be sent.
+        does not wait to go (it went, it lapsed, another claimed it) is a Wait without an instant. Raises LedgerFailed
+        where nothing could be made durable, Unmarked where all but the mark was: then nothing may be sent.
         """
-        answer = await self._store.write(_claim, slot_id, now=now, rules=rules, node=node, judge=judge)
+        answer = await self._store.write(claim_one, slot_id, now=now, rules=rules, node=node, judge=judge)
         match answer:
             case (claimed, mark):
-                await self._store.aside(self._high_water.raise_to, mark)
+                try:
+                    await self._store.aside(self._high_water.raise_to, mark)
+                except LedgerFailed as failure:
+                    raise Unmarked(claimed, failure) from failure
                 return claimed
             case _:
                 return answer
@@ -112,9 +124,21 @@ class AttemptWriter:
         watch = _Watch(look_at=look_at, deadline_at=deadline_at)
         return await self._store.write(_end, attempt_id, ended(answer), Source.SMTP, now, retry_at, watch)
 
-    async def recover(self, *, now: datetime, look_at: datetime, deadline_at: datetime) -> tuple[AttemptId, ...]:
-        """Close every attempt in flight as uncertain; those closed. Asked at start, once the daemon's lock is held."""
-        return await self._store.write(_recover, now, _Watch(look_at=look_at, deadline_at=deadline_at))
+    async def recover(
+        self, *, now: datetime, look_at: datetime, deadline_at: datetime, alive: str | None = None
+    ) -> tuple[AttemptId, ...]:
+        """Close every attempt in flight as uncertain; those closed. Asked at start, once the daemon's lock is held.
+
+        The node that is `alive`, if any, knows better how its own attempts end.
+        """
+        return await self._store.write(_recover, now, _Watch(look_at=look_at, deadline_at=deadline_at), alive)
+
+    async def claimed(self, slot_id: SlotId, *, node: str) -> Claimed | None:
+        """The attempt that `node` has in flight for a slot. Asked after a claim of which nobody knows whether it stood.
+
+        It waits for whatever transaction is still at work.
+        """
+        return await self._store.write(_claimed, slot_id, node)
 
     async def hold(self, account_id: AccountId, hold: NewHold, *, now: datetime) -> None:
         """Send nothing from an account, or on one lane of it, for a while: by its server's word."""
@@ -168,9 +192,10 @@ _LISTEN = _LISTEN.on_conflict_do_update(index_elements=["mailbox_id"], set_={"un
 _REMEMBER = update(installation).values(last_attempt=bindparam("attempt"))
 
 
-def _claim(
+def claim_one(
     connection: Connection, slot_id: SlotId, *, now: datetime, rules: Rules, node: str, judge: Judge
 ) -> tuple[Claimed, Mark] | Wait | Lapse:
+    """See `AttemptWriter.claim`; a test's claim is in the transaction that records its slot."""
     row = connection.execute(_WAITING, {"slot": slot_id}).mappings().one_or_none()
     if row is None:
         return _why_not_waiting(connection, slot_id)
@@ -264,8 +289,22 @@ def _watch_for(connection: Connection, slot_id: int, recipient_id: int, since: d
     connection.execute(_AWAIT, {"slot_id": slot_id, "recipient_id": recipient_id, "stage": stage, **when})
 
 
-def _recover(connection: Connection, now: datetime, watch: _Watch) -> tuple[AttemptId, ...]:
-    cut_off = [AttemptId(attempt_id) for attempt_id in connection.execute(select(flights.c.attempt_id)).scalars()]
+def _claimed(connection: Connection, slot_id: SlotId, node: str) -> Claimed | None:
+    query = (
+        select(slots, attempts.c.id.label("attempt_id"), attempts.c.ordinal)
+        .join(flights, flights.c.slot_id == slots.c.id)
+        .join(attempts, attempts.c.id == flights.c.attempt_id)
+        .where(slots.c.id == slot_id, attempts.c.node == node)
+    )
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else Claimed(id=AttemptId(row["attempt_id"]), ordinal=row["ordinal"], slot=slot_of(row))
+
+
+def _recover(connection: Connection, now: datetime, watch: _Watch, alive: str | None) -> tuple[AttemptId, ...]:
+    flying = select(flights.c.attempt_id).join(attempts, attempts.c.id == flights.c.attempt_id)
+    if alive is not None:
+        flying = flying.where(attempts.c.node != alive)
+    cut_off = [AttemptId(attempt_id) for attempt_id in connection.execute(flying).scalars()]
     lost = Ended(outcome=Outcome.UNCERTAIN, reply=None, text="the program ended before the outcome was known")
     for attempt_id in cut_off:
         _end(connection, attempt_id, lost, Source.RECOVERY, now, None, watch)

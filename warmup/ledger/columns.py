@@ -13,6 +13,9 @@ from sqlmodel import Field
 # A field may be called `date`; then its type cannot be.
 Date = date
 
+# SQLite numbers rows by itself only where the type is spelled INTEGER; there it has 64 bits too.
+Identity = BigInteger().with_variant(Integer(), "sqlite")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -36,17 +39,17 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def identity() -> Any:
     """The row's own number."""
-    return Field(default=None, primary_key=True)
+    return Field(default=None, sa_type=Identity, primary_key=True)
 
 
 def reference(target: str, *, key: bool = False) -> Any:
     """The number of a row elsewhere, `table.column`; `key` where it is (part of) this row's own key."""
-    return Field(sa_type=Integer, sa_column_args=[ForeignKey(target)], primary_key=key)
+    return Field(sa_type=Identity, sa_column_args=[ForeignKey(target)], primary_key=key)
 
 
 def optional_reference(target: str) -> Any:
     """The same, or null."""
-    return Field(default=None, sa_type=Integer, sa_column_args=[ForeignKey(target)], nullable=True)
+    return Field(default=None, sa_type=Identity, sa_column_args=[ForeignKey(target)], nullable=True)
 
 
 def instant() -> Any:

@@ -9,7 +9,7 @@ from enum import StrEnum, unique
 from typing import Any, NewType
 
 from sqlalchemy import Connection, FromClause, RowMapping, Select, exists, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.slots import Slot, slot_of
 from warmup.ledger.store import Store

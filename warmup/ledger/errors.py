@@ -5,10 +5,16 @@ LedgerError
 ├── LedgerNewer        it was written by a newer program
 ├── LedgerOlder        it has to be upgraded first
 ├── LedgerBusy         another daemon holds it
+├── LedgerFailed       the disk, or the database on it, did not do what it was asked
+├── LedgerUnsettled    it was put back from a backup, and no daemon has looked after it since
 ├── LedgerDamaged      the file cannot be read as a ledger
+├── BackupUnusable     the file is no backup that can be put back
+├── BackupExists       a file of that name is there already
 ├── DuplicateMailbox   the address, or its account, is enrolled already
 └── UnknownMailbox     no mailbox of that address
 """
+
+from pathlib import Path
 
 
 class LedgerError(Exception):
@@ -35,8 +41,33 @@ class LedgerBusy(LedgerError):
         self.holder = holder
 
 
+class LedgerFailed(LedgerError):
+    """A read or a write failed: the disk is full, broken, read-only or not ours. Nothing of the write was kept."""
+
+
+class LedgerUnsettled(LedgerError):
+    """The ledger does not know what was sent after its backup: nothing may be sent from it yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the ledger was put back from a backup, and nothing is sent from it yet; "
+            "start `warmup run`, which waits a day and looks at everything first"
+        )
+
+
 class LedgerDamaged(LedgerError):
     """The file is no database, or its pages do not add up."""
+
+
+class BackupUnusable(LedgerError):
+    """The file is none of a ledger's, or is damaged."""
+
+
+class BackupExists(LedgerError):
+    """A file of that name is there, and it was not said to overwrite it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is there already; choose another name, or say --force")
 
 
 class DuplicateMailbox(LedgerError):

@@ -11,11 +11,12 @@ from warmup.ledger.authentications import read_vouched
 from warmup.ledger.believed import Landing, Seen, landing, taken
 from warmup.ledger.reports import Heard, bounced, read_heard
 from warmup.ledger.sightings import Stage
+from warmup.ledger.slots import warms
 from warmup.ledger.store import Store
 from warmup.ledger.tables import mailboxes, outcomes, sightings, slots
 from warmup.mail.answer import Reply
 from warmup.policy.authentication import Vouched
-from warmup.policy.fate import Outcome, Placement
+from warmup.policy.fate import Kind, Outcome, Placement
 from warmup.policy.mailbox import MailboxId, Role, SlotId
 
 
@@ -120,7 +121,7 @@ def _findings(connection: Connection, ids: Iterable[int], from_date: date, since
         )
         .join(sightings, sightings.c.slot_id == slots.c.id)
         .join(recipient, recipient.c.id == slots.c.recipient_id)
-        .where(sightings.c.mailbox_id.in_(list(ids)), sightings.c.date >= from_date)
+        .where(sightings.c.mailbox_id.in_(list(ids)), sightings.c.date >= from_date, slots.c.kind != Kind.TEST.value)
         .order_by(slots.c.id, sightings.c.id)
     )
     for _, rows in groupby(connection.execute(query).mappings(), key=lambda row: row["id"]):
@@ -158,7 +159,9 @@ def _finding(row: RowMapping, landed: Landing) -> Finding:
 
 
 def _rebuffs(connection: Connection, ids: Iterable[int], from_date: date, since: datetime) -> Iterable[Rebuff]:
-    rebuffed = outcomes.c.outcome.in_((Outcome.REFUSED.value, Outcome.DEFERRED.value))
+    rebuffed = outcomes.c.outcome.in_((Outcome.REFUSED.value, Outcome.DEFERRED.value)) & (
+        slots.c.kind != Kind.TEST.value
+    )
     query = (
         select(outcomes, slots.c.recipient_id)
         .join(slots, slots.c.id == outcomes.c.slot_id)
@@ -183,7 +186,7 @@ def _taken(connection: Connection, ids: Iterable[int], from_date: date, since: d
     mine = outcomes.c.mailbox_id.in_(list(ids)) & (outcomes.c.date >= from_date) & (outcomes.c.at > since)
     query = (
         select(outcomes.c.provider, func.count(outcomes.c.slot_id.distinct()).label("n"))
-        .where(mine, taken())
+        .where(mine, taken(), warms(outcomes.c.slot_id))
         .group_by(outcomes.c.provider)
     )
     return {row.provider: row.n for row in connection.execute(query)}

@@ -5,18 +5,19 @@ for long: the daemon goes on writing. What is believed of a slot is folded in `b
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, RowMapping, and_, func, select
+from sqlalchemy import Connection, RowMapping, and_, select
 
-from warmup.ledger.believed import Fate, Landing, Seen, fate, landing, taken
+from warmup.ledger.believed import Fate, Landing, Seen, fate, landing
 from warmup.ledger.enrolled import account_name
 from warmup.ledger.sightings import Stage
 from warmup.ledger.store import Store
+from warmup.ledger.sums import OWN, SENT, Lane, kept_sums, sums_of
 from warmup.ledger.tables import (
     accounts,
     attempts,
@@ -288,8 +289,7 @@ def _mailbox_ids(connection: Connection) -> list[MailboxId]:
 
 def _daily(connection: Connection, mailbox_id: MailboxId, since: date, until: date) -> list[Row]:
     who = connection.execute(select(mailboxes).where(mailboxes.c.id == mailbox_id)).mappings().one()
-    sent = _sent(connection, mailbox_id, since, until)
-    landed = _landed(connection, mailbox_id, since, until)
+    came = _came(connection, mailbox_id, since, until)
     own = _own(connection, who, since, until)
     query = (
         select(lane_days, days.c.day)
@@ -299,7 +299,7 @@ def _daily(connection: Connection, mailbox_id: MailboxId, since: date, until: da
     )
     rows = []
     for row in connection.execute(query).mappings():
-        lane = (row["date"], row["provider"])
+        lane = (mailbox_id, row["date"], row["provider"])
         rows.append(
             {
                 "mailbox": who["address"],
@@ -309,47 +309,21 @@ def _daily(connection: Connection, mailbox_id: MailboxId, since: date, until: da
                 # A lane's volume may be a fraction; the messages of a day are not.
                 "ceiling": math.ceil(round(row["ceiling"], 6)),
                 "target": row["target"],
-                "sent": sent[lane],
-                "inbox": landed[*lane, Placement.INBOX],
-                "spam": landed[*lane, Placement.SPAM],
-                "missing": landed[*lane, Placement.MISSING],
-                "own": own[row["date"]],
+                "sent": came[lane, SENT],
+                "inbox": came[lane, Placement.INBOX.value],
+                "spam": came[lane, Placement.SPAM.value],
+                "missing": came[lane, Placement.MISSING.value],
+                "own": own[row["date"]] + came[(mailbox_id, row["date"], ""), OWN],
             }
         )
     return rows
 
 
-def _sent(
-    connection: Connection, mailbox_id: MailboxId, since: date, until: date
-) -> defaultdict[tuple[date, str], int]:
-    mine = (outcomes.c.mailbox_id == mailbox_id) & (outcomes.c.date >= since) & (outcomes.c.date < until)
-    lane = (outcomes.c.date, outcomes.c.provider)
-    query = select(*lane, func.count(outcomes.c.slot_id.distinct()).label("n")).where(mine, taken()).group_by(*lane)
-    return defaultdict(int, {(row.date, row.provider): row.n for row in connection.execute(query)})
-
-
-def _landed(
-    connection: Connection, mailbox_id: MailboxId, since: date, until: date
-) -> defaultdict[tuple[date, str, Placement], int]:
-    """Messages by first placement; missing only where the message was taken."""
-    mine = (sightings.c.mailbox_id == mailbox_id) & (sightings.c.date >= since) & (sightings.c.date < until)
-    by_slot: defaultdict[int, list[Seen]] = defaultdict(list)
-    lanes: dict[int, tuple[date, str]] = {}
-    for row in connection.execute(select(sightings).where(mine)):
-        by_slot[row.slot_id].append(Seen(stage=Stage(row.stage), placement=Placement(row.placement), at=row.at))
-        lanes[row.slot_id] = (row.date, row.provider)
-    took = _taken_slots(connection, mailbox_id, since, until)
-    counts: defaultdict[tuple[date, str, Placement], int] = defaultdict(int)
-    for slot_id, seen in by_slot.items():
-        found = landing(seen)
-        if found is not None and slot_id in took:
-            counts[*lanes[slot_id], found.placement] += 1
-    return counts
-
-
-def _taken_slots(connection: Connection, mailbox_id: MailboxId, since: date, until: date) -> set[int]:
-    mine = (outcomes.c.mailbox_id == mailbox_id) & (outcomes.c.date >= since) & (outcomes.c.date < until)
-    return set(connection.execute(select(outcomes.c.slot_id).where(mine, taken())).scalars())
+def _came(connection: Connection, mailbox_id: MailboxId, since: date, until: date) -> Counter[tuple[Lane, str]]:
+    """What the mailbox's dates came to, those included whose messages are forgotten."""
+    sent = (outcomes.c.mailbox_id == mailbox_id) & (outcomes.c.date >= since) & (outcomes.c.date < until)
+    seen = (sightings.c.mailbox_id == mailbox_id) & (sightings.c.date >= since) & (sightings.c.date < until)
+    return sums_of(connection, sent, seen) + kept_sums(connection, [mailbox_id], since, until)
 
 
 def _own(connection: Connection, who: RowMapping, since: date, until: date) -> defaultdict[date, int]:

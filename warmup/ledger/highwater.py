@@ -5,12 +5,15 @@ lies outside of the database, so it does not go back with it: a mark ahead of th
 written after an attempt's row is durable and before MAIL FROM, so it is never ahead otherwise.
 """
 
+import errno
+import fcntl
 import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from warmup.ledger.errors import LedgerError
+from warmup.ledger.copy import make_durable
+from warmup.ledger.errors import LedgerFailed
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,19 +43,42 @@ class HighWater:
         return mark if _line(mark).split()[2] == checksum else None
 
     def raise_to(self, mark: Mark) -> None:
-        """Make the mark durable; one at or below the last one written changes nothing. LedgerError: disk."""
+        """Make the mark durable; one at or below the last one written changes nothing. LedgerFailed: disk.
+
+        A verb may send beside the daemon (a test of a mailbox): whoever comes second does not lower the mark.
+        """
         if self._last is not None and mark <= self._last:
             return
         try:
             if self._handle is None:
-                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                _sync_folder(self.path.parent)
-            os.pwrite(self._handle, _line(mark).encode("ascii"), 0)
-            if self._durable:
-                os.fsync(self._handle)
+                self._handle = self._open()
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+            try:
+                if (there := self.read()) is None or there < mark:
+                    self._write(mark, self._handle)
+            finally:
+                fcntl.flock(self._handle, fcntl.LOCK_UN)
         except OSError as failure:
-            raise LedgerError(f"cannot write {self.path}: {failure.strerror}; nothing is sent without it") from failure
+            raise LedgerFailed(f"cannot write {self.path}: {failure.strerror}; nothing is sent without it") from failure
         self._last = mark
+
+    def _write(self, mark: Mark, handle: int) -> None:
+        line = _line(mark).encode("ascii")
+        if os.pwrite(handle, line, 0) < len(line):
+            # A disk that is full takes the beginning and says nothing.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self._durable:
+            os.fsync(handle)
+
+    def _open(self) -> int:
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            make_durable(self.path.parent)
+        except OSError:
+            # Its name may not outlive a power cut: the next mark tries again.
+            os.close(handle)
+            raise
+        return handle
 
     def close(self) -> None:
         """Let the file go."""
@@ -64,11 +90,3 @@ class HighWater:
 def _line(mark: Mark) -> str:
     body = f"{mark.incarnation:010d} {mark.attempt:020d}"
     return f"{body} {zlib.crc32(body.encode('ascii')):08x}\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

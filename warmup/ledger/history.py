@@ -14,7 +14,9 @@ from sqlalchemy import Connection, Row, String, and_, cast, exists, func, or_, s
 
 from warmup.ledger.believed import taken
 from warmup.ledger.reports import answered_by_others
+from warmup.ledger.slots import warms
 from warmup.ledger.store import Store
+from warmup.ledger.sums import SENT, kept_sums
 from warmup.ledger.tables import (
     days,
     engagement_ends,
@@ -177,8 +179,13 @@ def _accepted(
 ) -> dict[tuple[int, date, str], int]:
     theirs = outcomes.c.mailbox_id.in_(ids) & (outcomes.c.date >= since) & (outcomes.c.date < until)
     key = (outcomes.c.mailbox_id, outcomes.c.date, outcomes.c.provider)
-    query = select(*key, func.count(outcomes.c.slot_id.distinct()).label("n")).where(theirs, taken()).group_by(*key)
-    return {(row.mailbox_id, row.date, row.provider): row.n for row in connection.execute(query)}
+    counted = func.count(outcomes.c.slot_id.distinct()).label("n")
+    query = select(*key, counted).where(theirs, taken(), warms(outcomes.c.slot_id)).group_by(*key)
+    found = Counter({(row.mailbox_id, row.date, row.provider): row.n for row in connection.execute(query)})
+    for (lane, word), n in kept_sums(connection, ids, since, until).items():
+        if word == SENT and lane[2]:
+            found[lane] += n
+    return found
 
 
 def _day(row: Row[*tuple[Any, ...]], accepted: int, lanes: tuple[LaneDay, ...]) -> Day:
@@ -211,6 +218,7 @@ def _contacts(
 ) -> dict[MailboxId, dict[MailboxId, int]]:
     # One row a mailbox, counted here: a row for every pair would be half a thousand of them each.
     theirs = slots.c.mailbox_id.in_(ids) & (slots.c.date >= since) & (slots.c.date < until)
+    theirs &= slots.c.kind != Kind.TEST.value
     recipients = func.aggregate_strings(cast(slots.c.recipient_id, String), ",").label("recipients")
     query = select(slots.c.mailbox_id, recipients).where(theirs).group_by(slots.c.mailbox_id)
     return {
@@ -220,7 +228,7 @@ def _contacts(
 
 
 def _load(connection: Connection, since: date, until: date) -> dict[MailboxId, int]:
-    between = (slots.c.date >= since) & (slots.c.date < until)
+    between = (slots.c.date >= since) & (slots.c.date < until) & (slots.c.kind != Kind.TEST.value)
     query = select(slots.c.recipient_id, func.count().label("n")).where(between).group_by(slots.c.recipient_id)
     return {MailboxId(row.recipient_id): row.n for row in connection.execute(query)}
 
@@ -260,6 +268,7 @@ def _answerable(
         .join(mailboxes, mailboxes.c.id == slots.c.mailbox_id)
         .where(
             slots.c.recipient_id.in_(ids),
+            slots.c.kind != Kind.TEST.value,
             # A message is seen days after its date at the most, and no earlier than the day before it in any zone.
             slots.c.date >= date.fromordinal(since.date().toordinal() - 7),
             slots.c.id % every == which,
@@ -269,7 +278,7 @@ def _answerable(
             ~exists().where(answer.c.in_reply_to == slots.c.id),
             ~answered_by_others(slots.c.id),
         )
-        .group_by(slots.c.id)
+        .group_by(slots.c.id, mailboxes.c.id)
         .having(func.min(sightings.c.at) >= since, func.min(sightings.c.at) < until)
         .order_by(slots.c.id)
     )

@@ -9,13 +9,14 @@ import json
 import os
 import socket
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from warmup.ledger.errors import LedgerBusy, LedgerError
+from warmup.ledger.errors import LedgerBusy, LedgerError, LedgerFailed
 
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "ceph", "9p", "glusterfs", "lustre", "davfs"}
@@ -24,11 +25,12 @@ _NETWORK = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who holds a ledger."""
+    """Who holds a ledger. `has_credential`: its key is systemd's copy, and stays what it was when it started."""
 
     host: str
     pid: int
     since: str
+    has_credential: bool = False
 
     def __str__(self) -> str:
         return f"pid {self.pid} on {self.host} since {self.since}"
@@ -46,7 +48,9 @@ class DaemonLock:
         self._handle: int | None = handle
 
     @classmethod
-    def acquire(cls, ledger: Path, *, now: datetime, mounts: Path = Path("/proc/mounts")) -> Self:
+    def acquire(
+        cls, ledger: Path, *, now: datetime, has_credential: bool = False, mounts: Path = Path("/proc/mounts")
+    ) -> Self:
         """The lock of `ledger`; LedgerBusy naming the holder, LedgerError on a network file system."""
         kind = file_system(ledger.parent, mounts=mounts)
         if is_network(kind):
@@ -56,13 +60,20 @@ class DaemonLock:
         if not any(_taken(handle, wait) for wait in _WAITS_SECONDS):
             os.close(handle)
             raise LedgerBusy(str(_read(path) or "unknown"))
-        _write(handle, Holder(host=socket.gethostname(), pid=os.getpid(), since=now.isoformat(timespec="seconds")))
+        try:
+            since = now.isoformat(timespec="seconds")
+            me = Holder(host=socket.gethostname(), pid=os.getpid(), since=since, has_credential=has_credential)
+            _write(handle, me)
+        except OSError as failure:
+            os.close(handle)
+            raise LedgerFailed(f"cannot write {path}: {failure.strerror}; look at the disk") from failure
         return cls(path, handle)
 
     def release(self) -> None:
         """Let go. The file stays: removing it would let two daemons lock two inodes."""
         if self._handle is not None:
-            os.ftruncate(self._handle, 0)
+            with suppress(OSError):  # a full or broken disk: whoever reads the file looks at the lock first
+                os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = None
 
@@ -76,7 +87,8 @@ class DaemonLock:
 
 
 def _taken(handle: int, wait_seconds: float) -> bool:
-    time.sleep(wait_seconds)
+    if wait_seconds:
+        time.sleep(wait_seconds)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -140,7 +152,7 @@ def _open(path: Path) -> int:
 
 
 def _write(handle: int, holder: Holder) -> None:
-    text = json.dumps({"host": holder.host, "pid": holder.pid, "since": holder.since}) + "\n"
+    text = json.dumps(asdict(holder)) + "\n"
     os.ftruncate(handle, 0)
     os.pwrite(handle, text.encode(), 0)
 
@@ -148,6 +160,11 @@ def _write(handle: int, holder: Holder) -> None:
 def _read(path: Path) -> Holder | None:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        return Holder(host=str(said["host"]), pid=int(said["pid"]), since=str(said["since"]))
+        return Holder(
+            host=str(said["host"]),
+            pid=int(said["pid"]),
+            since=str(said["since"]),
+            has_credential=bool(said.get("has_credential", False)),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -12,13 +12,14 @@ from enum import StrEnum, unique
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, true, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger import enrolled
 from warmup.ledger.enrolled import NewMailbox, read_mailbox, read_mailboxes
 from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
 from warmup.ledger.logins import forget_refusals
 from warmup.ledger.removal import carry_uses, purge_mailbox, remove_mailbox
+from warmup.ledger.resealing import Sealed, read_sealed, reseal
 from warmup.ledger.store import Store
 from warmup.ledger.tables import accounts, credentials, mailboxes
 from warmup.mail.address import AddressError, parse_address
@@ -140,8 +141,16 @@ class MailboxWriter:
         """Put `after` in the place of `before`; False, and nothing done, where another is kept by now."""
         return await self._store.write(_rotate_grant, mailbox_id, before, after)
 
+    async def sealed(self) -> tuple[Sealed, ...]:
+        """Every sealed secret of every mailbox."""
+        return await self._store.read(read_sealed)
+
+    async def reseal(self, many: Sequence[tuple[Sealed, bytes]]) -> None:
+        """Put each in the place of what was read, where that is still kept. The old leave no trace in the file."""
+        await self._store.write(reseal, many)
+
     async def set_credentials(self, mailbox_id: MailboxId, credentials: Sequence[Secret]) -> None:
-        """Replace the sealed credentials of the protocols given (`secrets rotate`, a new password)."""
+        """Replace the sealed credentials of the protocols given (a new password)."""
         await self._store.write(_put_credentials, mailbox_id, tuple(credentials))
 
     async def note_problem(self, mailbox_id: MailboxId, problem: str, *, now: datetime) -> bool:

@@ -37,6 +37,7 @@ from warmup.ledger.tables import (
     standings,
     watches,
 )
+from warmup.ledger.tables_kept import bygones, lane_totals
 from warmup.ledger.tables_said import authentications, listens, login_refusals, reports
 from warmup.policy.fate import Placement
 from warmup.policy.mailbox import MailboxId, SlotId
@@ -77,7 +78,8 @@ def purge_mailbox(connection: Connection, mailbox_id: MailboxId, *, now: datetim
         retirements,
     ):
         connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
-    for table in (lane_days, days):
+    connection.execute(delete(bygones).where(bygones.c.mailbox_id == mailbox_id))
+    for table in (lane_totals, lane_days, days):
         connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
     nobody = {"address": f"purged-{mailbox_id}", "address_key": f"purged-{mailbox_id}", "name": "", "username": ""}
     emptied = dict.fromkeys(("problem", "junk_folder", "sent_folder", "trash_folder"))

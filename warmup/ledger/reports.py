@@ -6,16 +6,16 @@ belief: a message that was seen where it went is not undone by a report, for any
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import ColumnElement, Connection, exists, func, select, true
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.attempts import LONGEST_REPLY, NewHold, hold_one
-from warmup.ledger.slots import lapse_slot
+from warmup.ledger.slots import lapse_slot, warms
 from warmup.ledger.standings import mark_fresh, suppress_one
 from warmup.ledger.store import Store
 from warmup.ledger.tables import attempts, due_slots, mailboxes, sightings, slots
@@ -104,6 +104,7 @@ def answered_by_others(slot_id: Any) -> ColumnElement[bool]:
 def read_heard(connection: Connection, ids: Iterable[int], from_date: date, since: datetime) -> Iterator[Heard]:
     """Bounces and complaints about messages of these senders, oldest first; none about what was seen to arrive."""
     whose = reports.c.mailbox_id.in_(list(ids)) & (reports.c.date >= from_date) & (reports.c.at > since)
+    whose &= warms(reports.c.slot_id)
     arrived = exists().where(sightings.c.slot_id == reports.c.slot_id, sightings.c.placement.in_(_SEEN))
     failed = (reports.c.kind == Kind.BOUNCE.value) & (reports.c.action != DELAYED) & ~arrived
     query = select(reports).where(whose, failed | (reports.c.kind == Kind.COMPLAINT.value)).order_by(reports.c.id)
@@ -119,16 +120,20 @@ def read_heard(connection: Connection, ids: Iterable[int], from_date: date, sinc
         )
 
 
-def read_report_totals(connection: Connection) -> ReportTotals:
-    """See `ReportTotals`."""
+def read_report_totals(
+    connection: Connection, which: Callable[[Any], ColumnElement[bool]] = lambda _: true()
+) -> ReportTotals:
+    """See `ReportTotals`; of the slots alone for whose ids `which` holds."""
+    these = which(reports.c.slot_id)
     said = (reports.c.provider, reports.c.reply_code, reports.c.status, reports.c.reply, reports.c.action)
     failed = (reports.c.kind == Kind.BOUNCE.value) & (reports.c.action != DELAYED)
     n = func.count().label("n")
-    bounces = connection.execute(select(*said, n).where(failed).group_by(*said))
+    bounces = connection.execute(select(*said, n).where(failed, these).group_by(*said))
     lane = (reports.c.mailbox_id, reports.c.provider)
-    complaints = connection.execute(select(*lane, n).where(reports.c.kind == Kind.COMPLAINT.value).group_by(*lane))
+    complained = reports.c.kind == Kind.COMPLAINT.value
+    complaints = connection.execute(select(*lane, n).where(complained, these).group_by(*lane))
     answers = connection.execute(
-        select(reports.c.mailbox_id, n).where(reports.c.kind.in_(_ANSWERS)).group_by(reports.c.mailbox_id)
+        select(reports.c.mailbox_id, n).where(reports.c.kind.in_(_ANSWERS), these).group_by(reports.c.mailbox_id)
     )
     return ReportTotals(
         bounces=Counter(

@@ -1,22 +1,39 @@
 """Which revision a ledger has, and how it gets to the one this program needs.
 
 The migrations are alembic's and ship inside the wheel; in a checkout they lie beside the package. A ledger from a newer
-program is refused and never touched. Before a ledger with anything in it is upgraded, a copy is laid beside it.
+program is refused and never touched. An upgrade is one transaction: all of it, or none, also where the process is
+killed. Before a file with anything in it is upgraded, a backup is laid beside it; a server's ledger is its operator's
+to dump.
 """
 
+import glob
 import sqlite3
+import struct
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerMissing, LedgerNewer, LedgerOlder
-from warmup.ledger.store import connect, create_file, failed, in_our_words, path_of
+from warmup.ledger.copy import copy_ledger, opened, problems_of
+from warmup.ledger.database import Database
+from warmup.ledger.engines import Hand, engine_of, failed, in_our_words
+from warmup.ledger.errors import LedgerDamaged, LedgerMissing, LedgerNewer, LedgerOlder
+from warmup.ledger.store import create_file
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy import Connection
 
 # Every revision there is, oldest first. A test holds this equal to the scripts: reading them takes alembic, and slow.
-REVISIONS = ("0001", "0002", "0003", "0004", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 HEAD = REVISIONS[-1]
+
+KEPT_COPIES = 3
+"""How many of the copies that upgrades made are kept, the newest."""
+_TABLES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false))",
+}
 
 
 def scripts() -> Path:
@@ -27,28 +44,50 @@ def scripts() -> Path:
 
 
 def current(url: str) -> str | None:
-    """The ledger's revision; None where the file is empty. LedgerMissing, LedgerDamaged."""
-    path = path_of(url)
+    """The ledger's revision; None where it is empty. LedgerMissing, LedgerDamaged; LedgerError: a server is away."""
+    database = Database.of(url)
+    if database.file is not None:
+        return _revision_of_file(database, database.file)
+    engine = engine_of(database, Hand.READER)
+    try:
+        with in_our_words(database), engine.begin() as connection:
+            return _revision(database, connection)
+    finally:
+        engine.dispose()
+
+
+def _revision(database: Database, connection: "Connection") -> str | None:
+    tables = set(connection.exec_driver_sql(_TABLES[connection.dialect.name]).scalars())
+    if "alembic_version" not in tables:
+        _refuse_strangers(database, tables)
+        return None
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return str(found) if found else None
+
+
+def _revision_of_file(database: Database, path: Path) -> str | None:
     if not path.exists():
         raise LedgerMissing(f"there is no ledger at {path}; make one with `warmup init`")
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if "alembic_version" not in tables:
-                _refuse_strangers(path, tables)
-                return None
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        finally:
-            connection.close()
+        with closing(opened(path, at_rest=False)) as connection:
+            return revision_in(connection, path)
     except sqlite3.DatabaseError as failure:
-        raise failed(path, str(failure)) from failure
+        raise failed(database, str(failure)) from failure
+
+
+def revision_in(connection: sqlite3.Connection, path: Path) -> str | None:
+    """The revision of the open file at `path`; None where it is empty. LedgerDamaged, sqlite3.DatabaseError."""
+    tables = {name for (name,) in connection.execute(_TABLES["sqlite"])}
+    if "alembic_version" not in tables:
+        _refuse_strangers(Database.at(path), tables)
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else None
 
 
-def _refuse_strangers(path: Path, tables: set[str]) -> None:
+def _refuse_strangers(database: Database, tables: set[str]) -> None:
     if tables:
-        raise LedgerDamaged(f"{path} is a database, but no ledger of warmup; choose another file")
+        raise LedgerDamaged(f"{database} is a database, but no ledger of warmup; choose another")
 
 
 def check(url: str) -> None:
@@ -66,65 +105,113 @@ def check(url: str) -> None:
 
 
 def upgrade(url: str) -> Path | None:
-    """Bring the ledger, made if need be, to HEAD. The path of the copy made before; None where none was needed."""
-    path = path_of(url)
-    create_file(path)
+    """Bring the ledger, made if need be, to HEAD. The path of the backup made before; None where none was needed.
+
+    Raises LedgerNewer, LedgerDamaged, or LedgerError where the backup cannot be made; then nothing is changed.
+    """
+    database = Database.of(url)
+    if database.file is not None:
+        create_file(database.file)
+        refuse_a_mixture(database.file)
     revision = current(url)
     if revision == HEAD:
         return None
     if revision is not None and revision not in REVISIONS:
         check(url)
-    copy = copy_aside(path, revision) if revision is not None else None
-    _migrate(path, "upgrade", HEAD)
+    copy = copy_aside(database.file, revision) if revision is not None and database.file is not None else None
+    migrate(database, "upgrade", HEAD)
     return copy
 
 
 def downgrade(url: str, revision: str) -> None:
     """Bring the ledger back to `revision` ("base": no table left). What later revisions held is lost."""
-    _migrate(path_of(url), "downgrade", revision)
+    migrate(Database.of(url), "downgrade", revision)
 
 
 def inspect(url: str) -> tuple[str, ...]:
-    """What SQLite finds wrong with the file, rows without their parents included; empty where all is well."""
+    """What is wrong with the ledger, rows without their parents included; empty where all is well.
+
+    A server looks after its own pages and parents: there it is whether the tables are this program's.
+    """
     check(url)
-    path = path_of(url)
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    database = Database.of(url)
+    if database.file is None:
+        return _inspect_server(database)
+    with closing(opened(database.file, at_rest=False)) as connection:
+        return problems_of(connection)
+
+
+def refuse_a_mixture(path: Path) -> None:
+    """LedgerDamaged where a copy was put over a ledger whose write-ahead log was left, and the two do not agree.
+
+    SQLite would mend the one with the pages of the other. The log is written last, unless the writer had just folded
+    it into the file or the file was put there since: only then every page is looked at.
+    """
+    log = path.with_name(path.name + "-wal")
     try:
-        pages = [str(text) for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
-        orphans = [
-            f"{row[0]} row {row[1]} lacks its {row[2]}" for row in connection.execute("PRAGMA foreign_key_check")
-        ]
-    except sqlite3.DatabaseError as failure:
-        return (str(failure),)
+        # The time of the last change, which a copy that keeps times cannot keep.
+        if log.stat().st_size == 0 or path.stat().st_ctime_ns < log.stat().st_ctime_ns:
+            return
+    except FileNotFoundError:
+        return
+    with closing(opened(path, at_rest=False)) as connection:
+        problems = (*_size_by_the_log(connection, path), *problems_of(connection))
+    if problems:
+        raise LedgerDamaged(
+            f"{path} and {log} do not belong together ({problems[0]}): a copy was put over a ledger that had not been "
+            "closed; put a backup back with `warmup backup restore FILE`"
+        )
+
+
+def _size_by_the_log(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
+    """A problem where the log's last commit says another number of pages than the file's own header does."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    # https://sqlite.org/walformat.html: the index SQLite has just made of the log begins with how many valid frames
+    # there are and how many pages the last of them says, at 16 and 20.
+    with path.with_name(path.name + "-shm").open("rb") as index:
+        frames, said = struct.unpack("=II", index.read(24)[16:])
+    if frames and said != pages:
+        yield f"{pages} pages, and {said} by the log"
+
+
+def _inspect_server(database: Database) -> tuple[str, ...]:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from warmup.ledger import tables_said  # noqa: F401 (the rest of the tables)
+    from warmup.ledger.tables import metadata
+
+    engine = engine_of(database, Hand.READER)
+    try:
+        with in_our_words(database), engine.begin() as connection:
+            found = compare_metadata(MigrationContext.configure(connection), metadata)
+            return tuple(f"the tables are not as this program makes them: {difference}" for difference in found)
     finally:
-        connection.close()
-    return (*pages, *orphans)
+        engine.dispose()
 
 
 def copy_aside(path: Path, revision: str) -> Path:
-    """A copy of the ledger beside it, named for the `revision` it has, journal included; LedgerError: disk."""
+    """A copy of the ledger beside it, named for the `revision` it has; of earlier ones the newest few stay.
+
+    LedgerDamaged, LedgerError: disk.
+    """
     copy = path.with_name(f"{path.name}.before-{HEAD}-was-{revision}")
-    copy.unlink(missing_ok=True)
-    create_file(copy)
-    try:
-        source, target = sqlite3.connect(path), sqlite3.connect(copy)
-        try:
-            source.backup(target)
-        finally:
-            target.close()
-            source.close()
-    except sqlite3.Error as failure:
-        copy.unlink(missing_ok=True)
-        raise LedgerError(f"cannot copy {path} before its upgrade: {failure}; make room on the disk") from failure
+    copy_ledger(path, copy, overwrite=True)
+    copies = path.parent.glob(f"{glob.escape(path.name)}.before-*-was-*[0-9]")
+    for old in sorted(copies, key=lambda each: each.stat().st_mtime_ns, reverse=True)[KEPT_COPIES:]:
+        old.unlink(missing_ok=True)
     return copy
 
 
-def _migrate(path: Path, direction: str, revision: str) -> None:
+def migrate(database: Database, direction: str, revision: str) -> None:
+    """Run the scripts "upgrade" or "downgrade" to `revision`, in one transaction. LedgerError."""
     from alembic import command
 
-    engine = connect(path, begin="BEGIN IMMEDIATE")
+    engine = engine_of(database, Hand.WRITER)
     try:
-        with in_our_words(path), engine.begin() as connection:
+        with in_our_words(database), engine.begin() as connection:
+            if direction == "upgrade" and _revision(database, connection) == revision:
+                return  # another node was here first
             config = _config()
             config.attributes["connection"] = connection
             getattr(command, direction)(config, revision)

@@ -12,7 +12,7 @@ from enum import StrEnum, unique
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.cursors import Cursor, put_cursor, read_cursor
 from warmup.ledger.installation import unread_of_restore

@@ -1,6 +1,7 @@
 """What a claim must know, read inside the claim's own transaction, for `policy.quota` to judge.
 
-The walls are counted the way a server may count them: from the claim until 24 hours and a margin after the outcome.
+The walls are counted the way a server may count them: from the claim until 24 hours and a margin after the outcome,
+hours that have elapsed, whatever the wall clock was set to meanwhile (clock).
 Every count is one range of an index. The statements are built once: building them costs more than running them.
 """
 
@@ -25,6 +26,7 @@ from sqlalchemy import (
     select,
 )
 
+from warmup.clock import NO_LEAPS, Leaps
 from warmup.ledger.columns import UtcDateTime
 from warmup.ledger.enrolled import state_of
 from warmup.ledger.installation import hold_of_restore
@@ -65,6 +67,7 @@ class Rules:
     `domain_limit` is the domain's wall for its mailboxes together in 24 hours, None: none. `own_fresh` is how old a
     reading of the operator's own traffic may be. `paced` False: a late slot may go beside those of its hour.
     `per_minute` is what the account's provider takes in a minute, None: it does not say.
+    `leaps` are those of the clock that says `now`.
     """
 
     grace: timedelta
@@ -74,6 +77,7 @@ class Rules:
     domain_limit: int | None = None
     paced: bool = True
     per_minute: int | None = None
+    leaps: Leaps = NO_LEAPS
 
 
 def read_situation(connection: Connection, slot: Slot, sender: Mailbox, *, now: datetime, rules: Rules) -> Situation:
@@ -90,13 +94,13 @@ def read_situation(connection: Connection, slot: Slot, sender: Mailbox, *, now: 
         recipient_suppressed=planned["suppressed"] is not None,
         own_reading_at=said.own_reading_at,
         own_fresh=rules.own_fresh,
-        held_until=_held_until(connection, said, now),
+        held_until=_held_until(connection, said, now, rules.leaps),
         lane=_lane(connection, planned, slot, sender, sent=said.lane_went + said.lane_flies),
         day_target=planned["day_target"] or 0,
         day_sent=said.day_went + said.day_flies,
         account=_account_wall(connection, said, sender, now=now, rules=rules),
         domain=_domain_wall(connection, said, sender, now=now, rules=rules),
-        pace=_pace(said) if rules.paced else None,
+        pace=_pace(said, rules.leaps) if rules.paced else None,
         rate=_rate(said, rules.per_minute) if rules.per_minute is not None else None,
         last=None if said.tried is None else _last(connection, slot.id),
     )
@@ -122,29 +126,38 @@ class Uses:
         counted = ((outcomes, self.ours), (own_messages, self.own), (kept_uses, self.kept), (flights, self.flying))
         return tuple(_count(table, which) for table, which in counted)
 
-    def used(self, connection: Connection, value: int | str, *, now: datetime, margin: timedelta) -> int:
+    def used(
+        self,
+        connection: Connection,
+        value: int | str,
+        *,
+        now: datetime,
+        margin: timedelta,
+        leaps: Leaps = NO_LEAPS,
+    ) -> int:
         """What counts against the limit at `now`."""
-        return sum(connection.execute(select(*self.counts()), self._bounds(value, now, margin)).one())
+        return sum(connection.execute(select(*self.counts()), self._bounds(value, now, margin, leaps)).one())
 
     def room_at(
-        self, connection: Connection, value: int | str, surplus: int, *, now: datetime, margin: timedelta
+        self, connection: Connection, value: int | str, surplus: int, *, now: datetime, rules: Rules
     ) -> datetime | None:
         """When the `surplus`-th of the counted messages leaves the window; None where that many never do."""
-        bounds = self._bounds(value, now, margin)
+        leaps, lasting = rules.leaps, DAY + rules.margin
+        bounds = self._bounds(value, now, rules.margin, leaps)
 
         def leaving(table: Table, which: ColumnElement[bool], lasts: timedelta) -> list[datetime]:
             query = select(table.c.at).where(which).order_by(table.c.at).limit(surplus)
-            return [at + lasts for at in connection.execute(query, bounds).scalars()]
+            return [leaps.after(at, lasts) for at in connection.execute(query, bounds).scalars()]
 
         leave = merge(
-            leaving(outcomes, self.ours, DAY + margin),
+            leaving(outcomes, self.ours, lasting),
             leaving(own_messages, self.own, DAY),
-            leaving(kept_uses, self.kept, DAY + margin),
+            leaving(kept_uses, self.kept, lasting),
         )
         return next(islice(leave, surplus - 1, None), None)
 
-    def _bounds(self, value: int | str, now: datetime, margin: timedelta) -> dict[str, Any]:
-        return {self.column: value, "since": now - DAY - margin, "own_since": now - DAY}
+    def _bounds(self, value: int | str, now: datetime, margin: timedelta, leaps: Leaps) -> dict[str, Any]:
+        return {self.column: value, "since": leaps.ago(now, DAY + margin), "own_since": leaps.ago(now, DAY)}
 
 
 def _count(table: Table, which: ColumnElement[bool]) -> ScalarSelect[int]:
@@ -161,10 +174,15 @@ def _facts() -> Select[*tuple[Any, ...]]:
     date: Any = bindparam("date")
     provider: Any = bindparam("provider")
     now, hour_ago = bindparam("now", type_=UtcDateTime()), bindparam("hour_ago", type_=UtcDateTime())
+    hour_elapsed = bindparam("hour_elapsed", type_=UtcDateTime())
+    # The few tests of the date, by the slots' unique key (ledger/tests): they are of no day and no lane.
+    of_date = and_(slots.c.mailbox_id == mailbox, slots.c.date == date, slots.c.number < 0)
+    tests = select(slots.c.id).where(of_date)
     went = and_(outcomes.c.mailbox_id == mailbox, outcomes.c.date == date, outcomes.c.outcome.in_(COUNTED))
-    flies = and_(flights.c.mailbox_id == mailbox, flights.c.date == date)
+    went &= outcomes.c.slot_id.not_in(tests)
+    flies = and_(flights.c.mailbox_id == mailbox, flights.c.date == date, flights.c.slot_id.not_in(tests))
     recent = and_(
-        outcomes.c.account_id == bindparam("account_id"), outcomes.c.at > hour_ago, outcomes.c.outcome.in_(COUNTED)
+        outcomes.c.account_id == bindparam("account_id"), outcomes.c.at > hour_elapsed, outcomes.c.outcome.in_(COUNTED)
     )
     just_now = and_(recent, outcomes.c.at > bindparam("minute_ago", type_=UtcDateTime()))
     fell_due = and_(slots.c.mailbox_id == mailbox, slots.c.due_at > hour_ago, slots.c.due_at <= now)
@@ -261,15 +279,17 @@ def _asked(slot: Slot, sender: Mailbox, now: datetime, rules: Rules) -> dict[str
         "date": slot.date,
         "provider": slot.provider,
         "now": now,
+        # What fell due in the last hour of the clock, which is a normal one, and what went in the hour that elapsed.
         "hour_ago": now - HOUR,
-        "minute_ago": now - MINUTE,
-        "since": now - DAY - rules.margin,
-        "own_since": now - DAY,
+        "minute_ago": rules.leaps.ago(now, MINUTE),
+        "hour_elapsed": rules.leaps.ago(now, HOUR),
+        "since": rules.leaps.ago(now, DAY + rules.margin),
+        "own_since": rules.leaps.ago(now, DAY),
     }
 
 
-def _held_until(connection: Connection, said: Row[*tuple[Any, ...]], now: datetime) -> datetime | None:
-    restore = hold_of_restore(connection, now=now) if said.restored_at is not None else None
+def _held_until(connection: Connection, said: Row[*tuple[Any, ...]], now: datetime, leaps: Leaps) -> datetime | None:
+    restore = hold_of_restore(connection, now=now, leaps=leaps) if said.restored_at is not None else None
     found = [said.account_held_until, restore.until if restore else None]
     return max((until for until in found if until is not None), default=None)
 
@@ -304,7 +324,7 @@ def _account_wall(
     if not wall.is_full or said.account_flies:
         return wall
     surplus = used + kept - sender.daily_limit + 1
-    room_at = OF_ACCOUNT.room_at(connection, sender.account_id, surplus, now=now, margin=rules.margin)
+    room_at = OF_ACCOUNT.room_at(connection, sender.account_id, surplus, now=now, rules=rules)
     return Wall(used=used, limit=sender.daily_limit, reserve=kept, room_at=room_at)
 
 
@@ -318,16 +338,16 @@ def _domain_wall(
     if not wall.is_full or said.domain_flies:
         return wall
     surplus = used - rules.domain_limit + 1
-    room_at = OF_DOMAIN.room_at(connection, sender.domain, surplus, now=now, margin=rules.margin)
+    room_at = OF_DOMAIN.room_at(connection, sender.domain, surplus, now=now, rules=rules)
     return Wall(used=used, limit=rules.domain_limit, room_at=room_at)
 
 
-def _pace(said: Row[*tuple[Any, ...]]) -> Pace:
+def _pace(said: Row[*tuple[Any, ...]], leaps: Leaps) -> Pace:
     oldest = said.hour_oldest
     return Pace(
         sent=said.hour_went + said.account_flies,
         due=said.hour_due,
-        room_at=None if oldest is None else oldest + HOUR,
+        room_at=None if oldest is None else leaps.after(oldest, HOUR),
     )
 
 

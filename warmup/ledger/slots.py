@@ -4,14 +4,26 @@ A date is planned once: recording it again changes nothing that is there. `due_s
 so that asking what is due costs what is due. A slot that does not go lapses, in a row of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, exists, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
@@ -140,6 +152,10 @@ class SlotWriter:
         """When the next waiting slot falls due; None where none waits."""
         return await self._store.read(_next_due)
 
+    async def last_due(self, ids: Collection[MailboxId]) -> dict[MailboxId, datetime]:
+        """When the last of each mailbox's waiting slots falls due; those that have none are left out."""
+        return await self._store.read(_last_due, tuple(ids))
+
     async def get(self, slot_id: SlotId) -> Slot:
         """One slot; KeyError."""
         return await self._store.read(_get, slot_id)
@@ -173,6 +189,12 @@ def slot_of(row: RowMapping) -> Slot:
         language=row["language"],
         seed=row["seed"],
     )
+
+
+def warms(slot_id: Any) -> ColumnElement[bool]:
+    """True where a slot is of the circle. A test is not: the walls count it, and it is evidence of nothing."""
+    each = slots.alias("each_slot")
+    return ~exists().where(each.c.id == slot_id, each.c.kind == Kind.TEST.value)
 
 
 def lapse_slot(connection: Connection, slot_id: SlotId, *, now: datetime, reason: str) -> bool:
@@ -229,12 +251,13 @@ def _record_all(connection: Connection, plans: tuple[Plan, ...], *, now: datetim
 
 
 _NEW_DAY: Final = upsert(days).on_conflict_do_nothing()
-# Of a date that was new a moment ago every slot is new.
+# Of a date that was new a moment ago every numbered slot is new; tests have numbers below 0 (ledger/errands).
 _WAITING: Final = insert(due_slots).from_select(
     ["slot_id", "mailbox_id", "due_at"],
     select(slots.c.id, slots.c.mailbox_id, slots.c.due_at).where(
         slots.c.mailbox_id.in_(bindparam("ids", expanding=True)),
         slots.c.date == bindparam("on", type_=slots.c.date.type),
+        slots.c.number > 0,
     ),
 )
 
@@ -265,6 +288,12 @@ def _slot_columns(slot: NewSlot, mailbox_id: MailboxId, account_id: int, on: dat
         "account_id": account_id,
         "date": on,
         "planned_at": now,
+        **_drawn(slot),
+    }
+
+
+def _drawn(slot: NewSlot) -> dict[str, object]:
+    return {
         "number": slot.number,
         "recipient_id": slot.recipient_id,
         "provider": slot.provider,
@@ -278,6 +307,15 @@ def _slot_columns(slot: NewSlot, mailbox_id: MailboxId, account_id: int, on: dat
         "language": slot.language,
         "seed": slot.seed,
     }
+
+
+def insert_one(connection: Connection, slot: NewSlot, fixed: dict[str, object]) -> SlotId:
+    """Record one slot, which waits to go from then on. `fixed` are the columns of whose it is, and of which date."""
+    added = connection.execute(insert(slots).values(**fixed, **_drawn(slot)))
+    (slot_id,) = added.inserted_primary_key or (0,)
+    waiting = {"slot_id": slot_id, "mailbox_id": fixed["mailbox_id"], "due_at": slot.due_at}
+    connection.execute(insert(due_slots).values(**waiting))
+    return SlotId(slot_id)
 
 
 def _lane_columns(mailbox_id: MailboxId, date: date, lane: NewLaneDay) -> dict[str, object]:
@@ -298,7 +336,7 @@ def _shrink(
 ) -> int:
     mine = (days.c.mailbox_id == mailbox_id) & (days.c.date == date) & (days.c.target > target)
     connection.execute(update(days).where(mine).values(target=target))
-    on_date = (slots.c.mailbox_id == mailbox_id) & (slots.c.date == date)
+    on_date = (slots.c.mailbox_id == mailbox_id) & (slots.c.date == date) & (slots.c.kind != Kind.TEST.value)
     went = select(func.count()).where(on_date, exists().where(attempts.c.slot_id == slots.c.id))
     room = max(0, target - connection.execute(went).scalar_one())
     waiting = (
@@ -321,6 +359,12 @@ def due_query(now: datetime) -> Select[int]:
 
 def _due(connection: Connection, now: datetime) -> tuple[MailboxId, ...]:
     return tuple(MailboxId(mailbox_id) for mailbox_id in dict.fromkeys(connection.execute(due_query(now)).scalars()))
+
+
+def _last_due(connection: Connection, ids: tuple[MailboxId, ...]) -> dict[MailboxId, datetime]:
+    last = select(due_slots.c.mailbox_id, func.max(due_slots.c.due_at).label("last"))
+    query = last.where(due_slots.c.mailbox_id.in_(ids)).group_by(due_slots.c.mailbox_id)
+    return {MailboxId(row.mailbox_id): row.last for row in connection.execute(query)}
 
 
 def due_of_query(mailbox_id: MailboxId, now: datetime) -> Select[*tuple[Any, ...]]:

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, delete, func, insert, or_, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, RowMapping, Select, and_, case, delete, insert, or_, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.store import Store
 from warmup.ledger.tables import judge_cursors, mailboxes, standing_heads, standings, suppressions
@@ -35,7 +35,8 @@ class Judgement:
     """What was judged of one subject: an address for LANE and MAILBOX, else a domain.
 
     `provider` is the receiving one, None over all. `n` is the evidence's weight in messages; the ratios are the share
-    of inbox placements with its 95 % interval, None of no evidence. `since` is when this standing began.
+    of inbox placements with its 95 % interval, None of no evidence. `since` is when this standing began. `growth` is
+    the most a lane may grow in a day, as a share; None where it was not judged.
     """
 
     kind: Subject
@@ -51,6 +52,7 @@ class Judgement:
     lower_ratio: float | None = None
     upper_ratio: float | None = None
     factor: float
+    growth: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +228,7 @@ def _columns(judgement: Judgement) -> dict[str, object]:
         "lower_ratio": _rounded(judgement.lower_ratio),
         "upper_ratio": _rounded(judgement.upper_ratio),
         "factor": round(judgement.factor, _DIGITS),
+        "growth": _rounded(judgement.growth),
     }
 
 
@@ -248,6 +251,7 @@ def _value(row: RowMapping) -> Judgement:
         lower_ratio=row["lower_ratio"],
         upper_ratio=row["upper_ratio"],
         factor=row["factor"],
+        growth=row["growth"],
     )
 
 
@@ -306,7 +310,7 @@ def _marks(connection: Connection, mailbox_id: MailboxId) -> int:
 
 
 def _judged(connection: Connection, mailbox_id: MailboxId, marks: int, *, now: datetime) -> None:
-    left = func.max(judge_cursors.c.fresh - marks, 0)
+    left = case((judge_cursors.c.fresh > marks, judge_cursors.c.fresh - marks), else_=0)
     connection.execute(
         upsert(judge_cursors)
         .values(mailbox_id=mailbox_id, fresh=0, judged_at=now)

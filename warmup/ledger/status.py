@@ -6,36 +6,29 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from warmup.ledger.authentications import read_shares
-from warmup.ledger.believed import SEEN, Fate, fate, taken
+from warmup.ledger.believed import taken
 from warmup.ledger.enrolled import account_name, mailbox_of
-from warmup.ledger.reports import read_report_totals
-from warmup.ledger.sightings import Stage
 from warmup.ledger.situation import COUNTED
+from warmup.ledger.slots import warms
 from warmup.ledger.standings import Judged, read_all_standings
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
     accounts,
     days,
-    due_slots,
-    engagement_ends,
-    engagements,
     flights,
     holds,
     kept_uses,
-    lapses,
     mailboxes,
     outcomes,
     own_messages,
-    sightings,
-    slots,
     suppressions,
 )
-from warmup.mail.answer import Reply
+from warmup.ledger.totals import Totals, read_totals
 from warmup.policy.authentication import Method, Share
-from warmup.policy.fate import Action, Cap, Kind, Outcome, Placement, Source
+from warmup.policy.fate import Cap
 from warmup.policy.mailbox import Mailbox
 from warmup.policy.quota import DAY
 from warmup.policy.standing import Standing, worst
@@ -83,24 +76,6 @@ class Overview:
         return worst((*mine, *house, *(() if mine else (Standing.WATCHED,)))) if mine or house else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """Counts over the whole history. Slots are counted by how they ended, those still open not at all.
-
-    Keys: `messages` (address, provider, outcome), `placements` (address, provider, first placement), `replies` and
-    `rescues` address (the sender of what was answered or rescued), `rebuffs` (provider, reply of a refusal), `bounces`
-    (provider, reply in a delivery report, its action), `complaints` (address, provider).
-    """
-
-    messages: Mapping[tuple[str, str, str], int]
-    placements: Mapping[tuple[str, str, str], int]
-    replies: Mapping[str, int]
-    rescues: Mapping[str, int]
-    rebuffs: Mapping[tuple[str, Reply], int]
-    bounces: Mapping[tuple[str, Reply, str], int] = field(default_factory=dict)
-    complaints: Mapping[tuple[str, str], int] = field(default_factory=dict)
-
-
 class StatusReader:
     """Reads the fleet as it stands."""
 
@@ -113,7 +88,7 @@ class StatusReader:
 
     async def totals(self) -> Totals:
         """Counts over the whole history."""
-        return await self._store.read(_totals)
+        return await self._store.read(read_totals)
 
 
 def _fleet(connection: Connection, *, now: datetime) -> tuple[Overview, ...]:
@@ -191,7 +166,7 @@ def _sent_by_date(connection: Connection, now: datetime) -> Counter[tuple[int, d
     around = [(now + timedelta(days=shift)).date() for shift in (-1, 0, 1)]
     query = (
         select(outcomes.c.mailbox_id, outcomes.c.date, func.count(outcomes.c.slot_id.distinct()).label("n"))
-        .where(outcomes.c.date.in_(around), taken())
+        .where(outcomes.c.date.in_(around), taken(), warms(outcomes.c.slot_id))
         .group_by(outcomes.c.mailbox_id, outcomes.c.date)
     )
     return Counter({(row.mailbox_id, row.date): row.n for row in connection.execute(query)})
@@ -217,130 +192,3 @@ def _by_account(connection: Connection, account: Any, which: ColumnElement[bool]
     query = select(account.label("account"), func.count().label("n")).group_by(account)
     rows = connection.execute(query if which is None else query.where(which))
     return Counter({row.account: row.n for row in rows})
-
-
-def _totals(connection: Connection) -> Totals:
-    named = {row.id: row.address for row in connection.execute(select(mailboxes.c.id, mailboxes.c.address))}
-    messages = _messages(connection)
-    placements = _placements(connection)
-    reported = read_report_totals(connection)
-    replies = Counter(_replies(connection)) + reported.answers
-    return Totals(
-        messages={(named[who], provider, word): n for (who, provider, word), n in messages.items() if n},
-        placements={(named[who], provider, word): n for (who, provider, word), n in placements.items() if n},
-        replies={named[who]: n for who, n in replies.items()},
-        rescues={named[who]: n for who, n in _rescues(connection).items()},
-        rebuffs=_rebuffs(connection),
-        bounces=reported.bounces,
-        complaints={(named[who], provider): n for (who, provider), n in reported.complaints.items()},
-    )
-
-
-Lane = tuple[int, str, str]
-
-
-def _messages(connection: Connection) -> Counter[Lane]:
-    """Slots by how they ended. What was accepted at once is counted, only the rest is folded slot by slot."""
-    counts: Counter[Lane] = Counter()
-    lane = (outcomes.c.mailbox_id, outcomes.c.provider)
-    accepted = outcomes.c.outcome == Outcome.ACCEPTED.value
-    for row in connection.execute(select(*lane, func.count().label("n")).where(accepted).group_by(*lane)):
-        counts[row.mailbox_id, row.provider, Fate.ACCEPTED.value] += row.n
-    tried = exists().where(outcomes.c.slot_id == lapses.c.slot_id)
-    query = select(slots.c.mailbox_id, slots.c.provider, func.count().label("n"))
-    never_tried = query.join(lapses, lapses.c.slot_id == slots.c.id).where(~tried)
-    for row in connection.execute(never_tried.group_by(slots.c.mailbox_id, slots.c.provider)):
-        counts[row.mailbox_id, row.provider, Fate.LAPSED.value] += row.n
-    for unclear in connection.execute(_unclear_query()).mappings():
-        counts[unclear["mailbox_id"], unclear["provider"], _unclear_fate(unclear).value] += 1
-    return counts
-
-
-def _unclear_query() -> Select[*tuple[Any, ...]]:
-    """The last outcome of every slot that was tried, is not accepted by SMTP and does not go again."""
-    other = outcomes.alias("other")
-    superseded = exists().where(
-        other.c.slot_id == outcomes.c.slot_id,
-        or_(other.c.attempt_id > outcomes.c.attempt_id, other.c.outcome == Outcome.ACCEPTED.value),
-    )
-    waits = exists().where(due_slots.c.slot_id == outcomes.c.slot_id)
-    flies = exists().where(flights.c.slot_id == outcomes.c.slot_id)
-    seen = exists().where(sightings.c.slot_id == outcomes.c.slot_id, sightings.c.placement.in_(SEEN))
-    lapsed = exists().where(lapses.c.slot_id == outcomes.c.slot_id)
-    return select(
-        outcomes.c.mailbox_id,
-        outcomes.c.provider,
-        outcomes.c.outcome,
-        outcomes.c.source,
-        seen.label("seen"),
-        lapsed.label("lapsed"),
-    ).where(outcomes.c.outcome != Outcome.ACCEPTED.value, ~superseded, ~waits, ~flies)
-
-
-def _unclear_fate(row: RowMapping) -> Fate:
-    if row["seen"]:
-        return Fate.ACCEPTED
-    last = (Outcome(row["outcome"]), Source(row["source"]))
-    return fate(last, None, in_flight=False, lapsed=row["lapsed"])[0]
-
-
-def _placements(connection: Connection) -> Counter[Lane]:
-    """First placements; late arrivals count where they arrived, and what nobody had taken is not missing."""
-    counts: Counter[Lane] = Counter()
-    first, second = sightings.alias("first_one"), sightings.alias("second_one")
-
-    def add(columns: Any, which: ColumnElement[bool], sign: int) -> None:
-        lane = (columns.mailbox_id, columns.provider, columns.placement)
-        for row in connection.execute(select(*lane, func.count().label("n")).where(which).group_by(*lane)):
-            counts[row.mailbox_id, row.provider, row.placement] += sign * row.n
-
-    add(first.c, first.c.stage == Stage.FIRST.value, 1)
-    late = and_(
-        first.c.stage == Stage.FIRST.value,
-        first.c.placement.not_in(SEEN),
-        second.c.slot_id == first.c.slot_id,
-        second.c.stage == Stage.SECOND.value,
-        second.c.placement.in_(SEEN),
-    )
-    add(first.c, late, -1)
-    add(second.c, late, 1)
-    took = exists().where(outcomes.c.slot_id == first.c.slot_id, outcomes.c.outcome == Outcome.ACCEPTED.value)
-    arrived = exists().where(second.c.slot_id == first.c.slot_id, second.c.placement.in_(SEEN))
-    never = and_(first.c.stage == Stage.FIRST.value, first.c.placement == Placement.MISSING.value, ~took, ~arrived)
-    add(first.c, never, -1)
-    return counts
-
-
-def _replies(connection: Connection) -> dict[int, int]:
-    """Answers that arrived, by whom they answer."""
-    arrived = exists().where(sightings.c.slot_id == slots.c.id, sightings.c.placement.in_(SEEN))
-    query = (
-        select(slots.c.recipient_id, func.count().label("n"))
-        .where(slots.c.in_reply_to.is_not(None), slots.c.kind == Kind.REPLY.value, arrived)
-        .group_by(slots.c.recipient_id)
-    )
-    return {row.recipient_id: row.n for row in connection.execute(query)}
-
-
-def _rescues(connection: Connection) -> dict[int, int]:
-    query = (
-        select(slots.c.mailbox_id, func.count().label("n"))
-        .join(engagements, engagements.c.slot_id == slots.c.id)
-        .join(engagement_ends, engagement_ends.c.engagement_id == engagements.c.id)
-        .where(engagements.c.action == Action.RESCUE.value, engagement_ends.c.result == "done")
-        .group_by(slots.c.mailbox_id)
-    )
-    return {row.mailbox_id: row.n for row in connection.execute(query)}
-
-
-def _rebuffs(connection: Connection) -> dict[tuple[str, Reply], int]:
-    said = (outcomes.c.provider, outcomes.c.reply_code, outcomes.c.status, outcomes.c.reply)
-    query = (
-        select(*said, func.count().label("n"))
-        .where(outcomes.c.outcome == Outcome.REFUSED.value, outcomes.c.reply_code.is_not(None))
-        .group_by(*said)
-    )
-    return {
-        (row.provider, Reply(code=row.reply_code, status=row.status, text=row.reply)): row.n
-        for row in connection.execute(query)
-    }

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from warmup.ledger.columns import Date, identity, instant, optional_instant, optional_reference, reference
+from warmup.ledger.columns import Date, Identity, identity, instant, optional_instant, optional_reference, reference
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -38,7 +38,7 @@ class InstallationRow(SQLModel, table=True):
     __tablename__ = "installation"
     __table_args__ = (CheckConstraint("id = 1", name="only_one"),)
 
-    id: int = Field(default=1, primary_key=True)
+    id: int = Field(default=1, sa_type=Identity, primary_key=True)
     token: str
     incarnation: int
     identity_key_sealed: bytes | None = Field(default=None, sa_type=LargeBinary, nullable=True)
@@ -46,7 +46,7 @@ class InstallationRow(SQLModel, table=True):
     anchor_ledger: datetime | None = optional_instant()
     speed: float
     created_at: datetime = instant()
-    last_attempt: int
+    last_attempt: int = Field(sa_type=Identity)
     restored_at: datetime | None = optional_instant()
     held_until: datetime | None = optional_instant()
 
@@ -65,8 +65,20 @@ class AccountRow(SQLModel, table=True):
 class MailboxRow(SQLModel, table=True):
     __tablename__ = "mailboxes"
     __table_args__ = (
-        Index("uq_mailboxes_address_key", "address_key", unique=True, sqlite_where=text("removed_at IS NULL")),
-        Index("uq_mailboxes_account_id", "account_id", unique=True, sqlite_where=text("removed_at IS NULL")),
+        Index(
+            "uq_mailboxes_address_key",
+            "address_key",
+            unique=True,
+            sqlite_where=text("removed_at IS NULL"),
+            postgresql_where=text("removed_at IS NULL"),
+        ),
+        Index(
+            "uq_mailboxes_account_id",
+            "account_id",
+            unique=True,
+            sqlite_where=text("removed_at IS NULL"),
+            postgresql_where=text("removed_at IS NULL"),
+        ),
         Index("ix_mailboxes_domain", "domain"),
         {"sqlite_autoincrement": True},
     )
@@ -156,7 +168,12 @@ class SlotRow(SQLModel, table=True):
         Index("ix_slots_date", "date"),
         Index("ix_slots_mailbox_id_due_at", "mailbox_id", "due_at"),
         Index("ix_slots_thread_id", "thread_id"),
-        Index("ix_slots_in_reply_to", "in_reply_to", sqlite_where=text("in_reply_to IS NOT NULL")),
+        Index(
+            "ix_slots_in_reply_to",
+            "in_reply_to",
+            sqlite_where=text("in_reply_to IS NOT NULL"),
+            postgresql_where=text("in_reply_to IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -426,6 +443,7 @@ class StandingRow(SQLModel, table=True):
     lower_ratio: float | None = None
     upper_ratio: float | None = None
     factor: float
+    growth: float | None = None
 
 
 class StandingHeadRow(SQLModel, table=True):
@@ -446,7 +464,9 @@ class JudgeCursorRow(SQLModel, table=True):
 
     __tablename__ = "judge_cursors"
     __table_args__ = (
-        Index("ix_judge_cursors_fresh", "mailbox_id", sqlite_where=text("fresh > 0")),
+        Index(
+            "ix_judge_cursors_fresh", "mailbox_id", sqlite_where=text("fresh > 0"), postgresql_where=text("fresh > 0")
+        ),
         Index("ix_judge_cursors_judged_at", "judged_at"),
     )
 

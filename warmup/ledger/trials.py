@@ -18,7 +18,7 @@ from warmup.ledger.sightings import Stage
 from warmup.ledger.store import Store
 from warmup.ledger.tables import mailboxes, outcomes, sightings, slots
 from warmup.mail.answer import Reply
-from warmup.policy.fate import Outcome, Placement
+from warmup.policy.fate import Kind, Outcome, Placement
 from warmup.policy.mailbox import Role
 
 MOST = 20_000
@@ -143,7 +143,8 @@ def _rebuffed(connection: Connection, since: date, most: int) -> Iterator[Tried]
 
 
 def _joined(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    return query.join(_SENDER, _SENDER.c.id == slots.c.mailbox_id).join(_SEED, _SEED.c.id == slots.c.recipient_id)
+    sent = query.join(_SENDER, _SENDER.c.id == slots.c.mailbox_id).join(_SEED, _SEED.c.id == slots.c.recipient_id)
+    return sent.where(slots.c.kind != Kind.TEST.value)
 
 
 def _fields(row: RowMapping) -> dict[str, Any]:

@@ -8,19 +8,24 @@ In the manner of congestion control. Every lane has a *volume*, whole or not, th
     SLOWED   volume × 0.7 a day, down to three messages
     HALTED   nothing for a day, then probes of two messages: after one day more, two, three, and then every four
 
-`growth` is learned lane by lane (policy/headroom): 40 % a day at first, cut to a quarter of what the lane grew when it
-was braked growing, healing by 3 % of itself with every sound day. `appetite` is 1 while at most 5 % of what was seen
-lately went astray, and falls to 0 at 12 %; it is squared while growth is still cut. It is read from the slow memory
-(policy/evidence), while the brake itself acts by the fast one and by the last few findings: a fresh turn shows there
-before it shows in any average. So two loops: a fast one that brakes by multiplication, and a slow one that learns at
-which growth spam stays low, which is what receivers judge (volume against what they are used to).
+A lane braked in mid-day sends no more that day (policy/quota).
+
+`growth` is learned lane by lane: 40 % a day at first, the less of it the greater the lane's caution (policy/evidence),
+and no more than half of what the lane grew when it was braked growing, healing by 3 % of itself with every sound day
+(policy/headroom). `appetite` is 1 while at most 6 % of what was seen lately went astray, and falls to 0 at 14 %; it is
+read from the slow memory (policy/evidence), while the brake itself acts by the fast one and by the last few findings: a
+fresh turn shows there before it shows in any average. So three loops: one that brakes by multiplication within the day,
+one that holds within days, and one that learns over weeks at which growth spam stays near 3 %, since receivers judge
+volume against what they are used to. At that share a message more still earns more than its spam costs, and trust grows
+faster by what is read than it falls by what is not.
 
 Guarantees. Idempotent: a verdict is a function of the evidence, the instant and the standing before it; judging ten
-times a day says the same as once, and a volume falls once a day. Monotone: worse evidence never gives a better standing
-or a greater volume tomorrow. No leap: never more than × 1.4, or two messages more, whatever is learned.
-Never above the ramp (policy/allowance). No absorbing zero: evidence fades with days and with every message, learned
-growth is never less than 2 % and heals, and whatever is braked still asks, so content receivers are heard within a week
-and full level is reached again. The brake wins over every floor and minimum but the probe.
+times a day says the same as once, and a volume falls once a day. Monotone: worse evidence never gives a better
+standing, a greater growth or a greater volume tomorrow. No leap: never more than × 1.4, or two messages more, whatever
+is learned. Never above the ramp (policy/allowance). No absorbing zero: evidence fades with days and with every message,
+learned growth is never less than 2 %, and a hundred good messages in a row give back all of it, and whatever is braked
+still asks, so content receivers are heard within a week and full level is reached again. The brake wins over every
+floor and minimum but the probe.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +34,7 @@ from datetime import date, datetime, timedelta
 from typing import Final, TypeVar, assert_never
 
 from warmup.policy.evidence import NOTHING, Evidence, Finding, pooled
-from warmup.policy.headroom import GROWTH, Headroom
+from warmup.policy.headroom import GROWTH, Headroom, cautious
 from warmup.policy.reputation import Estimate, estimate, harm_share
 from warmup.policy.standing import Standing
 
@@ -56,13 +61,13 @@ DOUBT_AGAIN: Final = 0.16
 """A sound lane is doubted at more harm than one that is yet to become sound: one stray message is not a change."""
 
 SLOW_HARM: Final = 0.19
-HALT_HARM: Final = 0.50
+HALT_HARM: Final = 0.34
 _FEWEST_HARM: Final = 3.0
 _FRESH: Final = 4
 """A fresh turn: of the last four messages three went wrong, or of the last eight four; halted at four, or six."""
 
-FULL_APPETITE: Final = 0.95
-NO_APPETITE: Final = 0.88
+FULL_APPETITE: Final = 0.94
+NO_APPETITE: Final = 0.86
 STEP: Final = 2.0
 """What it may grow at least: the steepest of the mailbox-level ramps (FACTS.md)."""
 
@@ -84,7 +89,7 @@ class Verdict:
     """What was judged. `factor` is the share of the day's volume the subject keeps, 0–1; `thin` where little is known.
 
     `since` is when the standing began; the ratios are the estimated inbox share with its 95 % interval, None without
-    any sighting. `n` counts sightings.
+    any sighting. `n` counts sightings. `growth` is the most a lane may grow in a day, as a share.
     """
 
     standing: Standing
@@ -96,6 +101,7 @@ class Verdict:
     inbox_ratio: float | None
     lower_ratio: float | None
     upper_ratio: float | None
+    growth: float = GROWTH
 
 
 def judge_lane(
@@ -104,14 +110,19 @@ def judge_lane(
     *,
     mailbox: Iterable[Evidence] = (),
     domain: Iterable[Evidence] = (),
+    operator: Iterable[Evidence] = (),
     previous: Verdict | None = None,
     interval: bool = True,
 ) -> Verdict:
-    """The verdict on one lane; `mailbox` is its other lanes' evidence, `domain` its domain's at the same receiver.
+    """The verdict on one lane.
+
+    `operator` is the evidence of the mailbox's lanes to other services of the same operator, `mailbox` that of all its
+    others, `domain` its domain's at the same receiver.
 
     `interval` False leaves out the 95 % interval, which is only reported and costs more than all the rest.
     """
-    return _verdict(own, estimate(own, now, mailbox=mailbox, domain=domain), now, previous, interval=interval)
+    about = estimate(own, now, mailbox=mailbox, domain=domain, operator=operator)
+    return _verdict(own, about, now, previous, interval=interval)
 
 
 def judge_mailbox(
@@ -175,8 +186,6 @@ def next_volume(
 def _grown(before: float, hunger: float, headroom: Headroom) -> float:
     """A sound lane's next volume: quickly back to what the receiver is used to, and by the learned growth past that."""
     step = max(STEP * headroom.growth / GROWTH, headroom.growth * before)
-    # Where growth was objected to before, the evidence for more of it has to be clearer.
-    hunger *= hunger if headroom.growth < GROWTH else 1.0
     back = min(before + max(1.0, RETURN * before), headroom.used_to)
     return max(before + hunger * step, back, min(before + 1, QUIET))
 
@@ -220,6 +229,7 @@ def _verdict(own: Evidence, about: Estimate, now: datetime, previous: Verdict | 
         inbox_ratio=about.inbox_ratio if known else None,
         lower_ratio=about.lower_ratio if known and interval else None,
         upper_ratio=about.upper_ratio if known and interval else None,
+        growth=cautious(own.caution),
     )
 
 

@@ -7,8 +7,13 @@ remembered is never more than what leaves the present run of good findings its c
 20 in a row at most 7 %), nor less than what leaves it to a run of four bad ones or more. Evidence, not the calendar,
 says how long to remember.
 
+Beside them stands the *caution*, which remembers longest: a sum over every finding since, up by each that the receiver
+objected to and down by each it let in. It has no threshold: it rises where more than some 3 % go to spam, falls where
+less do, and so settles a lane at the growth which leaves it there. What follows no volume (lost, or moved later by its
+content or its readers) leaves it as it is.
+
 Promise: a fold over findings, oldest first, in any grouping; a worse finding in the place of a better one never lowers
-the remembered harm.
+the remembered harm, nor the caution.
 """
 
 from collections.abc import Iterable
@@ -29,6 +34,14 @@ memory believes it soon, the slow one, which is reported, only when it is sure."
 
 _TURN: Final = 4
 """Bad findings in a row that mean something whatever is remembered."""
+
+CHARGE: Final = 0.6
+EASE: Final = 0.01
+EASED_RUN: Final = 25
+"""What one message in spam adds to the caution, and what a good one takes off it; and the run of good ones after which
+each takes off twice as much, after two such runs three times. So caution is level where some 3 % go wrong."""
+
+MOST_CAUTION: Final = 3.0
 
 CONTROL_WEIGHT: Final = 2.0
 """A control seed is never engaged with, so nothing it reports was taught to its provider by us."""
@@ -137,7 +150,8 @@ class Evidence:
     """The fold. `sightings` counts the messages whose place is known, unfaded; `run` the last good ones in a row
     (negative: the last bad ones), as the fast memory counts them; `steady` the same as the slow one does.
 
-    `recent` holds the last `RECENT` findings, oldest first.
+    `recent` holds the last `RECENT` findings, oldest first. `caution` is what spam took of the lane's growth, as a
+    power of e, 0 to `MOST_CAUTION`.
     """
 
     fast: Memory = Memory()
@@ -147,6 +161,7 @@ class Evidence:
     steady: int = 0
     last_at: datetime | None = None
     recent: tuple[Finding, ...] = ()
+    caution: float = 0.0
 
     @property
     def is_empty(self) -> bool:
@@ -178,6 +193,7 @@ class Evidence:
             steady=steady,
             last_at=at,
             recent=(*self.recent[-RECENT + 1 :], finding),
+            caution=_caution(self.caution, sign, worth, run),
         )
 
     def by(self, now: datetime) -> "Evidence":
@@ -195,6 +211,7 @@ class Evidence:
             steady=self.steady,
             last_at=now,
             recent=self.recent,
+            caution=self.caution,
         )
 
     def lately(self, now: datetime, within: timedelta) -> tuple[Finding, ...]:
@@ -252,6 +269,19 @@ def _steady(before: int, sign: Sign) -> int:
     if sign is Sign.INBOX:
         return max(before, 0) + 1
     return min(before, 0) - (sign is Sign.SPAM)
+
+
+def _caution(before: float, sign: Sign, worth: float, run: int) -> float:
+    """More by every bad finding and less by every good one, the more so the longer nothing went wrong."""
+    match sign:
+        case Sign.INBOX:
+            return max(0.0, before - worth * EASE * (1 + run / EASED_RUN))
+        case Sign.SPAM | Sign.REBUFF | Sign.COMPLAINT:
+            return min(MOST_CAUTION, before + worth * CHARGE)
+        case Sign.MISSING | Sign.MOVED:
+            return before
+        case _:
+            assert_never(sign)
 
 
 @cache

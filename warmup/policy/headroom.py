@@ -4,11 +4,15 @@ Receivers judge volume against what they are used to, and forget within days to 
 ramps"). How fast one of them lets a sender grow nobody says; it shows when spam follows growth. So the growth a lane is
 allowed is cut where it was braked while it grew, as congestion control cuts its window, and heals with every sound day.
 A brake at a level volume says nothing about growth (it is a mood, or the content) and cuts nothing; nor does one that
-goes on for a week at a trickle: then it was not the volume after all, and the growth learned before is restored.
+goes on for a week at a trickle: then it was not the volume after all, and the growth learned before is restored,
+whatever the caution, until the lane is back where the mood met it.
+
+That is learned from brakes; `cautious` is the other half, learned from every message. The lesser of the two holds.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, cast
 
@@ -20,7 +24,7 @@ GROWTH: Final = 0.4
 LEAST: Final = 0.02
 """And the least that is learned: at 2 % a day a volume doubles in five weeks."""
 
-CUT: Final = 0.25
+CUT: Final = 0.5
 """What a brake leaves of the growth that led to it."""
 
 HEALING: Final = 1.03
@@ -32,16 +36,32 @@ USED_TO: Final = 0.5 ** (1 / 7)
 MOOD_DAYS: Final = 7
 """Days of braking after which growth is no longer blamed."""
 
+_BACK: Final = 0.8
+"""The share of what a mood took with which the lane is back."""
+
 _LATELY: Final = 3
 _LEVEL: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """`used_to`: messages a day the receiver has seen of late; `growth`: the most for a day, as a share."""
+    """`used_to`: messages a day the receiver has seen of late; `growth`: the most for a day, as a share.
+
+    `owed`: the volume that a mood took and the lane is on its way back to; 0 where there is none.
+    """
 
     used_to: float
     growth: float = GROWTH
+    owed: float = 0.0
+
+    def within(self, growth: float) -> "Headroom":
+        """With no more than `growth` (`cautious`), except on the way back from a mood: that was not about growth."""
+        return self if self.owed > 0 else replace(self, growth=min(self.growth, growth))
+
+
+def cautious(caution: float) -> float:
+    """The growth that `caution` (policy/evidence) leaves of the most there is, as a share a day."""
+    return max(LEAST, GROWTH * math.exp(-caution))
 
 
 def headroom(records: Sequence[LaneDay], *, today: date) -> Headroom:
@@ -54,7 +74,8 @@ def headroom(records: Sequence[LaneDay], *, today: date) -> Headroom:
             learner.learn(day)
     if learner.before is None or today - learner.before > FORGOTTEN:
         return Headroom(0.0)
-    return Headroom(learner.used_to * USED_TO ** max(0, (today - learner.before).days - 1), learner.growth)
+    left = USED_TO ** max(0, (today - learner.before).days - 1)
+    return Headroom(learner.used_to * left, learner.growth, learner.owed)
 
 
 class _Learner:
@@ -64,19 +85,21 @@ class _Learner:
         self.used_to, self.growth, self.before = 0.0, GROWTH, cast("date | None", None)
         self._volumes: list[float] = []
         self._braked_days = 0
-        self._uncut = GROWTH
+        self._uncut, self._lost, self.owed = GROWTH, 0.0, 0.0
 
     def learn(self, day: LaneDay) -> None:
         """One more day."""
         if day.standing.is_braked:
             if not self._braked_days:
                 self._uncut, self.growth = self.growth, _cut(self.growth, self._volumes)
+                self._lost, self.owed = max([self.owed, *self._volumes[-1:]]), 0.0
             self._braked_days += 1
             if self._braked_days == MOOD_DAYS:
-                self.growth = self._uncut
+                self.growth, self.owed = self._uncut, self._lost
             self._volumes = []
         else:
             self._braked_days = 0
+            self.owed *= day.volume < _BACK * self.owed
             self.growth = min(GROWTH, self.growth * HEALING)
             self._volumes = [*self._volumes[-_LATELY:], day.volume]
         if self.before is None:

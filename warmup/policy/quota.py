@@ -121,11 +121,12 @@ class LaneDay:
     def room(self) -> int:
         """Messages this lane may still send that day, never negative.
 
-        A lane braked since it was planned keeps the share of its target that the brake leaves; one halted since keeps
-        nothing, and one planned under the halt keeps its probes. A lane freed since gets no more than was planned.
+        A lane braked since it was planned sends no more that day: what shows a turn is most of the last messages, and
+        the next would go the same way. One halted since keeps nothing either, and one planned under the halt keeps its
+        probes. A lane freed since gets no more than was planned.
         """
         allowed = self.target
-        if self.standing_now is Standing.HALTED and self.standing_planned is not Standing.HALTED:
+        if self.standing_now.is_braked and self.standing_now.gravity > self.standing_planned.gravity:
             allowed = 0
         elif self.factor_now < self.factor_planned:
             # A product of floats may miss a whole number by a hair, and ceil would add a message for it.
@@ -190,6 +191,9 @@ class Lapse:
     reason: Hindrance
 
 
+Question = Callable[[Situation], Wait | Lapse | None]
+
+
 def may_go(situation: Situation) -> Go | Wait | Lapse:
     """Whether the slot goes, waits or lapses.
 
@@ -198,7 +202,7 @@ def may_go(situation: Situation) -> Go | Wait | Lapse:
     last = situation.last
     if last is not None and last.outcome is not Outcome.DEFERRED:
         return Wait(until=None, reason=Hindrance.IN_FLIGHT if last.outcome is None else Hindrance.ENDED)
-    hindrance = next((answer for ask in _QUESTIONS if (answer := ask(situation)) is not None), None)
+    hindrance = _first_hindrance(_QUESTIONS, situation)
     late = situation.now > situation.deadline
     match hindrance:
         case None:
@@ -210,6 +214,17 @@ def may_go(situation: Situation) -> Go | Wait | Lapse:
             return Lapse(reason=hindrance.reason) if hopeless else hindrance
         case _:
             assert_never(hindrance)
+
+
+def may_test(situation: Situation) -> Go | Wait | Lapse:
+    """Whether a message that a person asked for goes now: once, as attempt 1, or not at all.
+
+    It belongs to no day and no lane, so that no target, brake or pace speaks of it. The walls, a server's word to wait,
+    a pause and the reading of own traffic hold for it as for any other.
+    """
+    if situation.last is not None:
+        return Wait(until=None, reason=Hindrance.ENDED)
+    return _first_hindrance(_QUESTIONS_OF_A_TEST, situation) or Go(ordinal=1)
 
 
 def window_count(
@@ -234,6 +249,10 @@ def reserve(limit: int, ratio: float) -> int:
     """Messages of `limit` kept free for the operator's own traffic: `ratio` of it rounded up, never all of it."""
     # The ratio as it was written: 0.1 · 70 is more than 7 in floats.
     return min(limit - 1, math.ceil(limit * Fraction(str(ratio))))
+
+
+def _first_hindrance(questions: Iterable[Question], situation: Situation) -> Wait | Lapse | None:
+    return next((answer for ask in questions if (answer := ask(situation)) is not None), None)
 
 
 def _presence(situation: Situation) -> Wait | Lapse | None:
@@ -303,7 +322,7 @@ def _rate(situation: Situation) -> Wait | None:
 
 
 # The first that hinders names the reason: what an operator can mend comes before what passes by itself.
-_QUESTIONS: Final[tuple[Callable[[Situation], Wait | Lapse | None], ...]] = (
+_QUESTIONS: Final[tuple[Question, ...]] = (
     _presence,
     _given_up,
     _brake,
@@ -314,6 +333,7 @@ _QUESTIONS: Final[tuple[Callable[[Situation], Wait | Lapse | None], ...]] = (
     _pace,
     _rate,
 )
+_QUESTIONS_OF_A_TEST: Final[tuple[Question, ...]] = (_presence, _hold, _own_traffic, _walls)
 
 
 def _is_after(instant: datetime | None, other: datetime) -> bool:

@@ -65,16 +65,24 @@ class Doors:
     host: str = LOOPBACK
 
 
-def cast(seed: str, *, receivers: tuple[str, str, str], accounts_each: int = 3) -> tuple[SandboxProvider, ...]:
+def cast(
+    seed: str, *, receivers: tuple[str, str, str], accounts_each: int = 3, more: int = 0
+) -> tuple[SandboxProvider, ...]:
     """Three providers of `accounts_each` accounts, the last of each a control seed, judged by `receivers` in order.
 
-    gmail.test files what it sent, outlook.test takes 12 messages in any 24 hours, corp.test does neither.
+    gmail.test files what it sent, outlook.test takes 12 messages in any 24 hours, corp.test does neither, nor do the
+    `more` companies besides, corp2.test and so on, which are judged by the receivers in turn.
     """
     gmail, outlook, corp = receivers
+    companies = [f"corp{number}" for number in range(2, 2 + more)]
     return (
         _provider("gmailtest", "gmail.test", gmail, seed, accounts_each, files_sent=True),
         _provider("outlooktest", "outlook.test", outlook, seed, accounts_each, enforced_limit=12),
         _provider("corptest", "corp.test", corp, seed, accounts_each),
+        *(
+            _provider(f"{name}test", f"{name}.test", receivers[number % 3], seed, accounts_each)
+            for number, name in enumerate(companies)
+        ),
     )
 
 

@@ -7,7 +7,7 @@ SPECIAL-USE in LIST, MOVE, IDLE, UIDPLUS; TLS is from the first byte, so there i
 import asyncio
 from argparse import Namespace
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, closing, suppress
 from io import BytesIO
 
@@ -26,7 +26,9 @@ from pymap.user import UserMetadata
 from pysasl import SASLAuth
 from pysasl.hashing import Cleartext
 
+from warmup.clock import pause
 from warmup.sandbox.accounts import LOOPBACK
+from warmup.sandbox.faults import SLOW_SECONDS, Faults, Stumble
 from warmup.sandbox.folders import Cabinet
 
 _MECHANISMS = SASLAuth.defaults()
@@ -69,12 +71,16 @@ class _Config(Config):
 class _State(ConnectionState):
     """A connection that does what is due before each command."""
 
-    def __init__(self, login: Login, config: Config, catch_up: Callable[[], None]) -> None:
+    def __init__(
+        self, login: Login, config: Config, catch_up: Callable[[], None], stumble: Callable[[], Awaitable[None]]
+    ) -> None:
         super().__init__(login, config)
         self._catch_up = catch_up
+        self._stumble = stumble
 
     async def do_command(self, cmd: Command) -> CommandResponse:
         self._catch_up()
+        await self._stumble()
         return await super().do_command(cmd)
 
 
@@ -94,7 +100,11 @@ class ImapDoor:
     """Serves the IMAP connections of one provider; give the instance to `asyncio.start_server`."""
 
     def __init__(
-        self, passwords: Mapping[str, str], cabinets: Mapping[str, Cabinet], catch_up: Callable[[], None]
+        self,
+        passwords: Mapping[str, str],
+        cabinets: Mapping[str, Cabinet],
+        catch_up: Callable[[], None],
+        faults: Faults,
     ) -> None:
         self._config = _Config(cabinets)
         self._login = Login(self._config)
@@ -102,18 +112,28 @@ class ImapDoor:
             {address: UserMetadata(self._config, address, password=secret) for address, secret in passwords.items()}
         )
         self._catch_up = catch_up
+        self._faults = faults
         self._connections: dict[asyncio.Task[None], StreamWriter] = {}
 
     async def __call__(self, reader: StreamReader, writer: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = writer
+
+        async def stumble() -> None:
+            match self._faults.stumble():
+                case Stumble.CUT:
+                    writer.transport.abort()
+                case Stumble.SLOW:
+                    await pause(SLOW_SECONDS)
+
         connection = _Connection(_COMMANDS, self._config, reader, writer, SocketInfoLocal(writer.transport))
         try:
             async with AsyncExitStack() as stack:
                 connection_exit.set(stack)
                 stack.enter_context(closing(connection))
-                await connection.run(_State(self._login, self._config, self._catch_up))
+                state = _State(self._login, self._config, self._catch_up, stumble)
+                await connection.run(state)
         finally:
             del self._connections[task]
 

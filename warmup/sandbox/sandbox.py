@@ -5,34 +5,27 @@ a clock that runs needs for clients in IDLE; without, it happens when somebody l
 """
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from warmup.clock import Clock, pause, seeded
-from warmup.sandbox.accounts import LOOPBACK, Doors, SandboxAccount, SandboxProvider
+from warmup.sandbox.accounts import Doors, SandboxAccount, SandboxProvider
 from warmup.sandbox.certificates import issue
 from warmup.sandbox.faults import Fault, Faults
 from warmup.sandbox.imap import ImapDoor
 from warmup.sandbox.office import PostOffice
 from warmup.sandbox.receipts import Record
+from warmup.sandbox.servers import Servers
 from warmup.sandbox.smtp import SmtpDoor
+from warmup.sandbox.stops import Stops
 from warmup.world import World, WorldState
 
 # Real seconds: how late the pump may notice that something is due.
 _LONGEST_NAP = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class _Ports:
-    smtp: int
-    smtps: int
-    imaps: int
 
 
 class Sandbox:
@@ -54,25 +47,27 @@ class Sandbox:
         folder: Path,
         journal: Path | None = None,
         faults: Sequence[Fault] = (),
+        stops: Stops | None = None,
         pump: bool = False,
     ) -> None:
         self.providers = tuple(providers)
         self.record = Record(journal)
         self._clock = clock
-        self._faults = Faults(tuple(faults))
+        self._faults = Faults(tuple(faults), rng=seeded(seed, "chaos"))
+        self._stops = stops or Stops()
         self._state = _state_of(world, self.providers, seed, start or clock.now())
         self._office = PostOffice(self._state, clock=clock, providers=self.providers, seed=seed, record=self.record)
         self._folder = folder
         self._pump = pump
         self._ca_file, self._tls = issue(folder)
-        self._ports: dict[str, _Ports] = {}
+        self._servers: dict[str, Servers] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.callback(self.record.close)
             for provider in self.providers:
-                self._ports[provider.name] = await self._open(provider, stack)
+                self._servers[provider.name] = await self._open(provider, stack)
             if self._pump:
                 task = asyncio.create_task(self._keep_up())
                 stack.callback(task.cancel)
@@ -84,21 +79,22 @@ class Sandbox:
     ) -> None:
         await self._stack.aclose()
 
-    async def _open(self, provider: SandboxProvider, stack: AsyncExitStack) -> _Ports:
+    async def _open(self, provider: SandboxProvider, stack: AsyncExitStack) -> Servers:
         passwords = {account.address: account.password for account in provider.accounts}
-        smtp = SmtpDoor(self._office, passwords, self._faults)
-        imap = ImapDoor(passwords, self._office.cabinets_of(provider), self._office.advance)
-        loop = asyncio.get_running_loop()
-        servers = (
-            await loop.create_server(lambda: smtp.protocol(self._tls), sock=_listener()),
-            await loop.create_server(lambda: smtp.protocol(None), sock=_listener(), ssl=self._tls),
-            await asyncio.start_server(imap, sock=_listener(), ssl=self._tls),
-        )
-        stack.push_async_callback(imap.close)
-        stack.callback(smtp.close)
-        for server in servers:
-            stack.callback(server.close)
-        return _Ports(*(server.sockets[0].getsockname()[1] for server in servers))
+        smtp = SmtpDoor(self._office, passwords, self._faults, self._stops)
+        imap = ImapDoor(passwords, self._office.cabinets_of(provider), self._office.advance, self._faults)
+        servers = Servers(smtp, imap, self._tls)
+        await servers.open()
+        stack.push_async_callback(servers.close)
+        return servers
+
+    async def restart(self, seconds: float) -> None:
+        """Every server goes down without a word and is back, at the same ports, after `seconds` of real time."""
+        for servers in self._servers.values():
+            await servers.close()
+        await pause(seconds)
+        for servers in self._servers.values():
+            await servers.open()
 
     async def _keep_up(self) -> None:
         while True:
@@ -115,7 +111,7 @@ class Sandbox:
     def doors(self, address: str) -> Doors:
         """How to reach the account `address`; KeyError if it does not live here. Valid while the sandbox is open."""
         provider, account = self._account(address)
-        ports = self._ports[provider.name]
+        ports = self._servers[provider.name].ports
         return Doors(
             address=account.address,
             username=account.address,
@@ -150,6 +146,10 @@ class Sandbox:
         """Let `fault` wait for its messages."""
         self._faults.add(fault)
 
+    def leave_to_chance(self, share: float) -> None:
+        """From now on this share (0–1) of messages and of IMAP commands meets a fault drawn from the seed."""
+        self._faults.leave_to_chance(share)
+
 
 def _state_of(world: World, providers: Sequence[SandboxProvider], seed: str, start: datetime) -> WorldState:
     known = {receiver.name for receiver in world.receivers}
@@ -162,10 +162,3 @@ def _state_of(world: World, providers: Sequence[SandboxProvider], seed: str, sta
         mailboxes=[account.address.lower() for provider in providers for account in provider.accounts],
         start=start.replace(hour=0, minute=0, second=0, microsecond=0),
     )
-
-
-def _listener() -> socket.socket:
-    # With the protocol left at 0 asyncio would leave Nagle's algorithm on, at 40 ms an answer.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind((LOOPBACK, 0))
-    return listener

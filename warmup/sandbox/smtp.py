@@ -6,22 +6,25 @@ server: only known recipients, only the account's own reverse-path, one recipien
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, AnyStr
 
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session, TLSSetupException
 
 from warmup.clock import pause
 from warmup.mail.answer import Reply
 from warmup.sandbox.faults import Fault, FaultKind, Faults
 from warmup.sandbox.office import PostOffice
+from warmup.sandbox.stops import Stop, Stops
 
 MOST_BYTES = 10 * 1024 * 1024
 _TEMPORARY = Reply(code=451, status="4.3.0", text="Temporary server error, try again later")
 
 # aiosmtpd tells every command at INFO and warns of its own deprecations at every login; nobody in a demo cares.
-logging.getLogger("mail.log").setLevel(logging.ERROR)
+log = logging.getLogger("mail.log")
+log.setLevel(logging.ERROR)
 
 
 class _Submission(SMTP):
@@ -62,9 +65,22 @@ class _Submission(SMTP):
         if isinstance(transport, asyncio.Transport):
             transport.abort()
 
+    async def _handle_client(self) -> None:
+        await self._door.stops.pass_by(Stop.GREETING, "")
+        await super()._handle_client()
+
+    async def push(self, status: AnyStr) -> None:
+        if isinstance(status, str) and status.startswith("235 ") and self.session:
+            await self._door.stops.pass_by(Stop.LOGIN, _login(self.session))
+        await super().push(status)
+
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         envelope = self.envelope
         self.fault = None
+        stop = next((each for each in (Stop.START, Stop.DATA) if self._door.stops.waits_at(each)), None)
+        if stop and self.session and envelope and envelope.rcpt_tos:
+            await self._stop_in_data(stop, _login(self.session), envelope.rcpt_tos[0])
+            return
         if envelope and envelope.rcpt_tos:
             self.fault = self._door.faults.strike(str(envelope.mail_from).lower(), envelope.rcpt_tos[0].lower())
         if self.fault and self.fault.kind is FaultKind.CUT_IN_DATA:
@@ -76,13 +92,30 @@ class _Submission(SMTP):
         if self.closing and self.transport:
             self.transport.close()
 
+    async def _stop_in_data(self, stop: Stop, sender: str, recipient: str) -> None:
+        """Be held within DATA until the client is gone, and take then what is whole, as servers do."""
+        whole = b""
+        await self.push("354 End data with <CR><LF>.<CR><LF>")
+        if stop is Stop.DATA:
+            await self._reader.readline()
+        self._door.stops.hold(stop, sender)
+        try:
+            if stop is Stop.START:
+                whole = await self._reader.readuntil(b"\r\n.\r\n")
+            await asyncio.Event().wait()
+        finally:
+            if whole:
+                # RFC 5321 4.5.2: a dot was put before every line that begins with one.
+                self._door.office.take(sender, recipient, re.sub(rb"(?m)^\.", b"", whole[:-3]))
+
 
 class SmtpDoor:
     """Serves the SMTP connections of one provider: aiosmtpd calls the `handle_*` methods."""
 
-    def __init__(self, office: PostOffice, passwords: Mapping[str, str], faults: Faults) -> None:
+    def __init__(self, office: PostOffice, passwords: Mapping[str, str], faults: Faults, stops: Stops) -> None:
         self.office = office
         self.faults = faults
+        self.stops = stops
         self.connections: set[_Submission] = set()
         self._passwords = {address.lower(): secret for address, secret in passwords.items()}
 
@@ -107,6 +140,12 @@ class SmtpDoor:
             self.office.refuse_login(account)
         return AuthResult(success=is_right, handled=False, auth_data=login)
 
+    async def handle_exception(self, error: Exception) -> str:
+        """What the client is told of an error; one that goes away amid things is no news."""
+        if not isinstance(error, ConnectionError | TLSSetupException):
+            log.error("sandbox", exc_info=error)
+        return str(_TEMPORARY)
+
     async def handle_EHLO(  # noqa: N802
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
@@ -120,18 +159,20 @@ class SmtpDoor:
         """Refuse a reverse-path that is not the account's own."""
         if address.lower() != _login(session):
             return "553 5.7.1 Sender address not owned by the account"
+        await self.stops.pass_by(Stop.MAIL, _login(session))
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 OK"
 
     async def handle_RCPT(  # noqa: N802
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Take one recipient a message, who must live here."""
         if envelope.rcpt_tos:
             return "452 4.5.3 One recipient a message"
         if not self.office.knows(address):
             return "550 5.1.1 No such user here"
+        await self.stops.pass_by(Stop.RCPT, _login(session))
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 OK"
@@ -146,7 +187,9 @@ class SmtpDoor:
             return str(_TEMPORARY)
         content = envelope.original_content
         assert content is not None
+        await self.stops.pass_by(Stop.DOT, _login(session))
         reply = self._answer(_login(session), envelope.rcpt_tos[0], content, fault)
+        await self.stops.pass_by(Stop.TAKEN, _login(session))
         if kind in (FaultKind.LOSE_AFTER_DOT, FaultKind.CUT_AFTER_DOT):
             server.abort()
         if kind is FaultKind.SILENT_AFTER_DOT:

@@ -11,8 +11,9 @@ import structlog
 from warmup.ledger.attempts import NewHold
 from warmup.ledger.slots import Slot
 from warmup.mail.answer import Answer, Deferred, Refused, Reply
-from warmup.policy.blame import Blame, Cause, Permanence, Scope, blame
+from warmup.policy.blame import Blame, Permanence, Scope, blame
 from warmup.policy.consequence import Reach, pause, reach, wants_one_connection
+from warmup.policy.login import is_refused
 from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.policy.objection import is_about
 from warmup.steps.circle import Circle
@@ -29,7 +30,7 @@ async def follow(answer: Answer, slot: Slot, mailbox: Mailbox, recipient: Mailbo
     if reply is None:
         return True
     found, now = blame(reply), circle.clock.now()
-    if found.cause is Cause.CREDENTIALS:
+    if is_refused(reply):
         await circle.ledger.logins.refused(mailbox.id, Protocol.SMTP, now=now)
         await login_refused(mailbox, Protocol.SMTP, quote(str(reply)), found.advice, circle)
         return False

@@ -23,6 +23,11 @@ JUDGED_APART = timedelta(hours=1)
 WEIGHED_EVERY = timedelta(hours=6)
 """How often the whole fleet is asked what is to blame, for seeds and grammars to be retired before the next date."""
 
+PRUNED_EVERY = timedelta(hours=24)
+
+_NOBODY = MailboxId(0)
+"""In whose name the fleet's own work is done."""
+
 
 class Agenda:
     """What the circle has to do next."""
@@ -33,26 +38,27 @@ class Agenda:
         self._planned: dict[MailboxId, date] = {}
         self._judged: dict[MailboxId, datetime] = {}
         self._weighed_at: datetime | None = None
+        self._pruned_at: datetime | None = None
         self._read_at: float | None = None
 
     async def due(self) -> list[tuple[Step, MailboxId]]:
-        """What is due at this instant, judgements and retirements before plans before sends before looks."""
+        """What is due at this instant: judgements, retirements, plans, sends, looks, and upkeep last."""
         circle, now = self._circle, self._circle.clock.now()
         await self._refresh()
         judged = await self._to_judge(now)
-        unplanned = [mailbox for mailbox in self._senders if self._lacks_plan(mailbox, now)]
-        for mailbox in unplanned:
+        lacking = [mailbox for mailbox in self._senders if self._lacks_plan(mailbox, now)]
+        for mailbox in lacking:
             self._planned[mailbox.id] = date_of(now, mailbox.zone)
-        # One pass plans them all, in the name of the first.
-        planned = [mailbox.id for mailbox in unplanned[:1]]
         sends = await circle.ledger.slots.due(now)
         looks = await circle.ledger.sightings.due(now)
         by_step = (
             (Step.JUDGE, judged),
             (Step.RETIRE, self._to_weigh(now)),
-            (Step.PLAN, planned),
+            # One pass plans them all, in the name of the first.
+            (Step.PLAN, [mailbox.id for mailbox in lacking[:1]]),
             (Step.SEND, sends),
             (Step.OBSERVE, looks),
+            (Step.PRUNE, self._to_prune(now)),
         )
         return [(step, mailbox) for step, mailboxes in by_step for mailbox in mailboxes]
 
@@ -82,6 +88,13 @@ class Agenda:
             return []
         self._weighed_at = now
         return [min(mailbox.id for mailbox in self._senders)]
+
+    def _to_prune(self, now: datetime) -> list[MailboxId]:
+        """Nobody, in the name of all, once a day; soon after a start too, for a daemon that never lives for a day."""
+        if self._pruned_at is not None and now < self._pruned_at + PRUNED_EVERY:
+            return []
+        self._pruned_at = now
+        return [_NOBODY]
 
     async def _refresh(self) -> None:
         elapsed = self._circle.clock.elapsed()

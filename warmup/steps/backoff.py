@@ -25,6 +25,7 @@ class Backoff:
 
     _until: dict[tuple[MailboxId, Protocol], float] = field(default_factory=dict)
     _failures: dict[tuple[MailboxId, Protocol], int] = field(default_factory=dict)
+    _refused_as: dict[tuple[MailboxId, Protocol], object] = field(default_factory=dict)
 
     def holds(self, mailbox: MailboxId, protocol: Protocol, elapsed: float) -> bool:
         """True while the door should be left alone. `elapsed` is the boot clock in seconds."""
@@ -54,6 +55,14 @@ class Backoff:
         self._until[key] = elapsed + wait
         return wait
 
+    def refused_as(self, mailbox: MailboxId, protocol: Protocol) -> object | None:
+        """The login (`remember`) that the door is left alone for; None: it failed in another way."""
+        return self._refused_as.get((mailbox, protocol))
+
+    def remember(self, mailbox: MailboxId, protocol: Protocol, login: object) -> None:
+        """Keep what login was refused, in any form that differs from another login's: that one need not wait."""
+        self._refused_as[mailbox, protocol] = login
+
     def held(self, mailbox: MailboxId, protocol: Protocol, elapsed: float) -> None:
         """Leave alone a door whose login is not tried any more."""
         self._until[mailbox, protocol] = elapsed + HELD_SECONDS
@@ -62,3 +71,4 @@ class Backoff:
         """Forget what failed before."""
         self._failures.pop((mailbox, protocol), None)
         self._until.pop((mailbox, protocol), None)
+        self._refused_as.pop((mailbox, protocol), None)

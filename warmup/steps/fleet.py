@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from warmup.ledger.status import Overview, Totals
+from warmup.ledger.status import Overview
+from warmup.ledger.totals import Totals
 from warmup.metrics import Figures, LaneFigures, MailboxFigures
 from warmup.policy.blame import blame, cause_of
 from warmup.steps.circle import Circle
@@ -13,7 +14,7 @@ async def figures(circle: Circle) -> Figures:
     now = circle.clock.now()
     fleet = await circle.ledger.status.fleet(now=now)
     totals = await circle.ledger.status.totals()
-    bounces: Counter[tuple[str, str]] = Counter()
+    bounces = Counter(totals.causes)
     for (provider, reply), count in totals.rebuffs.items():
         bounces[provider, cause_of(reply)] += count
     for (provider, reply, action), count in totals.bounces.items():

@@ -124,7 +124,12 @@ def _date(prospect: Prospect, now: datetime) -> _Date:
     answer = allowance(view)
     return _Date(
         record=DayRecord(
-            date=view.date, ceiling=answer.ceiling, target=answer.target, accepted=answer.target, level=answer.level
+            date=view.date,
+            ceiling=answer.ceiling,
+            target=answer.target,
+            accepted=answer.target,
+            own=view.own or 0,
+            level=answer.level,
         ),
         lanes={
             lane.provider: LaneDay(

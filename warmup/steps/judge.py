@@ -22,8 +22,11 @@ from warmup.policy.authentication import failing as fails
 from warmup.policy.blame import Blame, Scope, blame
 from warmup.policy.brake import Verdict, judge_domain, judge_lane, judge_mailbox
 from warmup.policy.evidence import Evidence, Finding, Sign, evidence_of, sign_of
+from warmup.policy.headroom import GROWTH
+from warmup.policy.kin import related
 from warmup.policy.mailbox import Mailbox, MailboxId
 from warmup.policy.objection import Objection, is_about, is_held_against_us, objected, objection, unvouched
+from warmup.steps.aside import aside
 from warmup.steps.circle import Circle
 
 log = structlog.get_logger("judge")
@@ -43,17 +46,24 @@ async def judge(mailbox_id: MailboxId, circle: Circle) -> None:
     before = await circle.ledger.standings.of(mailbox_id)
     elders = await circle.ledger.mailboxes.of_domain(mailbox.domain)
 
-    lanes, outright = lanes_of(known), outright_of(known, now)
-    judgements = judged_lanes(mailbox, lanes, before, now, failing=outright.failing)
-    judgements.append(judged_mailbox(mailbox, lanes, before, now, outright.mailboxes.get(mailbox_id, ())))
     eldest = min((elder.id for elder in elders if elder.role.sends), default=mailbox_id)
-    if mailbox_id == eldest or outright.domain:
-        judgements.append(judged_domain(mailbox.domain, lanes, before, now, outright.domain))
+
+    judgements = await aside(judgements_of, mailbox, known, before, now, is_eldest=mailbox_id == eldest)
 
     added = await circle.ledger.standings.append(judgements, now=now)
     await circle.ledger.standings.judged(mailbox_id, marks=marks, now=now)
     if added:
         _say(judgements, before)
+
+
+def judgements_of(mailbox: Mailbox, known: Known, before: Judged, now: datetime, *, is_eldest: bool) -> list[Judgement]:
+    """What there is to say of a mailbox and its lanes, and of its domain where that is its to judge."""
+    lanes, outright = lanes_of(known), outright_of(known, now)
+    judgements = judged_lanes(mailbox, lanes, before, now, failing=outright.failing)
+    judgements.append(judged_mailbox(mailbox, lanes, before, now, outright.mailboxes.get(mailbox.id, ())))
+    if is_eldest or outright.domain:
+        judgements.append(judged_domain(mailbox.domain, lanes, before, now, outright.domain))
+    return judgements
 
 
 def lanes_of(known: Known) -> dict[tuple[MailboxId, str], Evidence]:
@@ -138,7 +148,8 @@ def judged_lanes(
                 judge_lane(
                     evidence,
                     now,
-                    mailbox=[other for name, other in mine.items() if name != provider],
+                    operator=related(mine, provider)[0],
+                    mailbox=related(mine, provider)[1],
                     domain=[
                         other for (owner, name), other in lanes.items() if name == provider and owner != mailbox.id
                     ],
@@ -189,6 +200,7 @@ def verdict_of(judgement: Judgement | None) -> Verdict | None:
         inbox_ratio=judgement.inbox_ratio,
         lower_ratio=judgement.lower_ratio,
         upper_ratio=judgement.upper_ratio,
+        growth=GROWTH if judgement.growth is None else judgement.growth,
     )
 
 
@@ -212,6 +224,7 @@ def _judgement(
         inbox_ratio=verdict.inbox_ratio,
         lower_ratio=verdict.lower_ratio,
         upper_ratio=verdict.upper_ratio,
+        growth=verdict.growth if kind is Subject.LANE else None,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from warmup.clock import seeded
 from warmup.content import Grammars
-from warmup.ledger.slots import Slot, ThreadMessage
+from warmup.ledger.slots import NewSlot, Slot, ThreadMessage
 from warmup.mail.grammar import say
 from warmup.mail.identity import read
 from warmup.mail.message import compose, is_message_id
@@ -16,7 +16,7 @@ from warmup.policy.mailbox import Mailbox
 
 
 def letter(
-    slot: Slot,
+    slot: Slot | NewSlot,
     thread: Sequence[ThreadMessage],
     *,
     sender: Mailbox,

@@ -23,13 +23,14 @@ from warmup.mail.authres import read_auth_results
 from warmup.mail.header import Header, parse_header_block
 from warmup.policy.attention import next_look, second_look
 from warmup.policy.authentication import Method, Receiver, results_of
-from warmup.policy.fate import Placement
+from warmup.policy.fate import Kind, Placement
 from warmup.policy.mailbox import Mailbox, MailboxId, Protocol, SlotId
 from warmup.steps import report
 from warmup.steps.circle import Circle
 from warmup.steps.engage import engage
+from warmup.steps.proof import look_for_proof
 from warmup.steps.report import Found
-from warmup.steps.trouble import door_opened, door_shut
+from warmup.steps.trouble import door_opened, door_shut, is_left_alone
 from warmup.wire.errors import WireError
 from warmup.wire.imap import FolderState, ImapSession
 from warmup.wire.imap_fetch import Header as FetchedHeader
@@ -63,15 +64,13 @@ def watched(mailbox: Mailbox) -> tuple[Watched, ...]:
 async def observe(mailbox_id: MailboxId, circle: Circle) -> None:
     """Look once. Servers that cannot be reached or refuse are noted as a failed look, never raised."""
     mailbox = await circle.mailbox(mailbox_id)
-    if circle.backoff.holds(mailbox_id, Protocol.IMAP, circle.clock.elapsed()):
+    if await is_left_alone(mailbox, Protocol.IMAP, circle):
         return
     began, now = circle.clock.elapsed(), circle.clock.now()
     try:
         async with circle.doors.imap(mailbox) as session:
             await door_opened(mailbox, Protocol.IMAP, circle)
-            found = [
-                slot_id for folder in watched(mailbox) for slot_id in await _look_into(folder, mailbox, session, circle)
-            ]
+            found = await look(mailbox, session, circle)
             await circle.ledger.sightings.looked(mailbox_id, "", now=circle.clock.now())
             if mailbox.engage and not circle.dry_run:
                 await engage(mailbox, session, circle, news=bool(found))
@@ -82,6 +81,11 @@ async def observe(mailbox_id: MailboxId, circle: Circle) -> None:
         was_read = False
     circle.process.imap_check.observe(circle.clock.elapsed() - began)
     await _conclude(mailbox_id, now, circle, was_read=was_read)
+
+
+async def look(mailbox: Mailbox, session: ImapSession, circle: Circle) -> list[SlotId]:
+    """Read what is new in every watched folder; what was found is durable. Raises WireError."""
+    return [slot_id for folder in watched(mailbox) for slot_id in await _look_into(folder, mailbox, session, circle)]
 
 
 async def _look_into(folder: Watched, mailbox: Mailbox, session: ImapSession, circle: Circle) -> list[SlotId]:
@@ -97,6 +101,7 @@ async def _look_into(folder: Watched, mailbox: Mailbox, session: ImapSession, ci
             awaited = {watch.message_id: watch for watch in await circle.ledger.sightings.awaited(mailbox.id)}
             read = _read(batch, state, circle)
             found = _ours(read, folder, mailbox, awaited, circle)
+            await look_for_proof(read, mailbox, awaited, circle)
             found = await _in_promotions(found, session)
             # Before the cursor passes them: a report is kept once however often it is read, but has to be read.
             await report.bring_home(read, mailbox, session, circle)
@@ -156,10 +161,15 @@ def _ours(
                 delivered_at=each.filed_at,
                 message_id=header.message_id if header.message_id != watch.message_id else None,
                 again=again,
-                vouched=_vouched(header, mailbox, circle) if watch.stage is Stage.FIRST else {},
+                vouched=_vouched(header, mailbox, circle) if _is_first_of_ours(watch) else {},
             )
         )
     return found
+
+
+def _is_first_of_ours(watch: Watch) -> bool:
+    # What a provider says of a message to itself says nothing of the others.
+    return watch.stage is Stage.FIRST and watch.slot.kind is not Kind.TEST
 
 
 def believed(header: Header, mailbox: Mailbox, awaited: Mapping[str, Watch], key: bytes) -> Watch | None:

@@ -13,7 +13,7 @@ from warmup.mail.address import domain_of
 from warmup.mail.header import Header, parse_header_block
 from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.steps.circle import Circle
-from warmup.steps.trouble import door_opened, door_shut
+from warmup.steps.trouble import door_opened, door_shut, is_left_alone
 from warmup.wire.errors import WireError
 from warmup.wire.imap import FolderState, ImapSession
 from warmup.wire.imap_fetch import Header as FetchedHeader
@@ -32,7 +32,7 @@ async def read_own_traffic(mailbox: Mailbox, circle: Circle) -> None:
     if mailbox.sent_folder is None:
         await circle.ledger.own.none_to_read(mailbox.id, now=now)
         return
-    if circle.backoff.holds(mailbox.id, Protocol.IMAP, circle.clock.elapsed()):
+    if await is_left_alone(mailbox, Protocol.IMAP, circle):
         return
     try:
         async with circle.doors.imap(mailbox) as session:

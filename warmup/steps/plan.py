@@ -14,7 +14,7 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -117,6 +117,7 @@ class _Known:
     contacts: Mapping[MailboxId, Mapping[MailboxId, int]]
     answerable: Mapping[MailboxId, Sequence[Answerable]]
     habits: Mapping[MailboxId, Habit]
+    last_due: Mapping[MailboxId, datetime]
 
     @classmethod
     async def gathered(
@@ -130,6 +131,7 @@ class _Known:
             contacts=await circle.ledger.history.contacts(ids, since=on - REMEMBERED, until=on),
             answerable=await _answerable(batch, on, circle, everybody),
             habits=await habits_of(batch, on, circle),
+            last_due=await circle.ledger.slots.last_due(ids),
         )
 
 
@@ -180,7 +182,8 @@ def _planned(mailbox: Mailbox, known: _Known) -> tuple[MailboxId, NewDay, list[N
         listening=_listens(mailbox, on, roster, circle),
         hours=habit.hours,
         bustle=habit.bustle,
-        now=circle.clock.now(),
+        # Where its zone was moved eastwards, the date begins before the old one's slots have gone: it waits for them.
+        now=max(circle.clock.now(), known.last_due.get(mailbox.id, circle.clock.now())),
         grace=circle.grace,
         rng=circle.clock.rng(mailbox.id, on, "plan"),
         per_minute=circle.per_minute(mailbox),

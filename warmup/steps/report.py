@@ -54,6 +54,11 @@ class _Claim:
     report: Report
     tokens: tuple[str, ...]
 
+    @property
+    def is_answer(self) -> bool:
+        """True where somebody, or somebody's machine, writes back: no server's report."""
+        return self.report.kind in (Kind.REPLY, Kind.AUTO_REPLY)
+
 
 async def bring_home(found: Sequence[Found], mailbox: Mailbox, session: ImapSession, circle: Circle) -> None:
     """Keep what is reported in these messages about what `mailbox` sent, and let follow what follows."""
@@ -121,6 +126,9 @@ async def _named(claim: _Claim, slots: dict[str, Slot], mailbox: Mailbox, circle
         if slot is None or slot.mailbox_id != mailbox.id:
             continue
         recipient = await circle.mailbox(slot.recipient_id)
+        if claim.is_answer and claim.found.header.from_address != recipient.address.lower():
+            # Anybody may quote an id: only who was written to has answered.
+            continue
         if identity.believed(circle.key, token, sender=mailbox.address, recipient=recipient.address) is not None:
             return slot
     return None

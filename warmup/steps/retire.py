@@ -10,7 +10,8 @@ from warmup.ledger.trials import Tried
 from warmup.policy.attribution import WINDOW, Suspect, Trial
 from warmup.policy.blame import is_objection
 from warmup.policy.evidence import Sign, sign_of
-from warmup.policy.retirement import Candidate, Pools, decisions
+from warmup.policy.retirement import Candidate, Decision, Pools, decisions
+from warmup.steps.aside import aside
 from warmup.steps.circle import Circle
 
 log = structlog.get_logger("retire")
@@ -19,11 +20,12 @@ log = structlog.get_logger("retire")
 async def retire(circle: Circle) -> None:
     """Retire what the evidence names, and take back what it names no more."""
     now = circle.clock.now()
-    trials = trials_of(await circle.ledger.trials.recent(since=now - WINDOW))
+    tried = await circle.ledger.trials.recent(since=now - WINDOW)
     pools = await _pools(circle)
     retired = await circle.ledger.retirements.in_force()
 
-    changes = decisions(trials, pools, retired=frozenset(retirement.candidate for retirement in retired))
+    # Twenty thousand messages take most of a second.
+    changes = await aside(_changes, tried, pools, frozenset(retirement.candidate for retirement in retired))
 
     await circle.ledger.retirements.append(changes, now=now)
     for change in changes:
@@ -33,6 +35,10 @@ async def retire(circle: Circle) -> None:
             name=change.candidate.name,
             reason=change.reason,
         )
+
+
+def _changes(tried: tuple[Tried, ...], pools: Pools, retired: frozenset[Candidate]) -> tuple[Decision, ...]:
+    return tuple(decisions(trials_of(tried), pools, retired=retired))
 
 
 def trials_of(tried: tuple[Tried, ...]) -> list[Trial]:

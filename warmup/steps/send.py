@@ -2,8 +2,9 @@
 
 Nothing is claimed until there is a server to talk to, and the message is composed before the claim, so that nothing of
 ours can fail between the durable intent and MAIL FROM. The outcome is a row of its own, committed before the next
-claim on this connection, and what follows from it is done at once (steps/aftermath). A unit that is cancelled in
-mid-flight leaves the attempt without an outcome; the next start takes it for uncertain, and it is never sent again.
+claim on this connection: while the disk takes nothing, an outcome is tried again and again, and nothing else goes. What
+follows from it is done at once (steps/aftermath). A unit that is cancelled in mid-flight leaves the attempt without an
+outcome; the next start takes it for uncertain, and it is never sent again.
 """
 
 from datetime import datetime, timedelta
@@ -11,11 +12,14 @@ from typing import assert_never
 
 import structlog
 
-from warmup.ledger.attempts import Claimed
+from warmup.clock import pause
+from warmup.ledger.attempts import Claimed, Unmarked
+from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.situation import Rules
 from warmup.ledger.slots import Slot, ThreadMessage
 from warmup.mail.answer import Accepted, Answer, Deferred, Refused, Uncertain
 from warmup.policy.attention import deadline, first_look
+from warmup.policy.fate import Kind
 from warmup.policy.mailbox import Mailbox, MailboxId, Protocol
 from warmup.policy.quota import Hindrance, Lapse, Wait
 from warmup.policy.retry import next_try
@@ -23,7 +27,7 @@ from warmup.steps.aftermath import follow
 from warmup.steps.circle import Circle
 from warmup.steps.letter import letter
 from warmup.steps.own import read_own_traffic
-from warmup.steps.trouble import door_opened, door_shut
+from warmup.steps.trouble import door_opened, door_shut, is_left_alone
 from warmup.wire.errors import WireError
 from warmup.wire.smtp import Envelope, SmtpSession
 
@@ -36,7 +40,7 @@ async def send(mailbox_id: MailboxId, circle: Circle) -> None:
     due = await _still_in_grace(await circle.ledger.slots.due_of(mailbox_id, circle.clock.now()), circle)
     if not due or circle.dry_run:
         return
-    if circle.backoff.holds(mailbox_id, Protocol.SMTP, circle.clock.elapsed()):
+    if await is_left_alone(mailbox, Protocol.SMTP, circle):
         return
     if mailbox.may_send:
         await read_own_traffic(mailbox, circle)
@@ -77,12 +81,20 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
     recipient = await circle.mailbox(slot.recipient_id)
     content = await spelled(slot, mailbox, recipient, circle)
 
-    now, allowed = circle.clock.now(), rules(mailbox, circle)
-    match await circle.ledger.attempts.claim(slot.id, now=now, rules=allowed, node=circle.node):
+    try:
+        claim = await circle.ledger.attempts.claim(
+            slot.id, now=circle.clock.now(), rules=rules(mailbox, circle), node=circle.node
+        )
+    except Unmarked as failure:
+        await give_back(failure.claimed, mailbox, str(failure), circle)
+        return False
+    except LedgerFailed as failure:
+        if (claimed := await _claimed_after_all(slot, circle)) is not None:
+            await give_back(claimed, mailbox, str(failure), circle)
+        return False
+    match claim:
         case Claimed() as claimed:
-            envelope = Envelope(sender=mailbox.address, recipient=recipient.address, content=content)
-            answer = await session.submit(envelope)
-            await _record(claimed, mailbox, answer, circle)
+            answer = await submit(claimed, mailbox, recipient, content, session, circle)
             return await follow(answer, claimed.slot, mailbox, recipient, circle)
         case Wait(until=until, reason=reason):
             log.debug("waits", slot=slot.id, mailbox=mailbox.id, reason=reason.value, until=until)
@@ -91,17 +103,45 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
     return True
 
 
-async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
+async def _claimed_after_all(slot: Slot, circle: Circle) -> Claimed | None:
+    """Wait until the ledger answers again, and ask whether a claim that failed stood all the same."""
+    while True:
+        try:
+            return await circle.ledger.attempts.claimed(slot.id, node=circle.node)
+        except LedgerFailed as failure:
+            log.debug("nobody knows yet whether it was claimed", slot=slot.id, error=str(failure))
+        await pause(circle.settings.daemon.tick_seconds)
+
+
+async def give_back(claimed: Claimed, mailbox: Mailbox, why: str, circle: Circle) -> None:
+    """End an attempt of which not a byte has left: the slot may go another time."""
+    await record(claimed, mailbox, Deferred(reply=None, reason=why), circle)
+
+
+async def submit(
+    claimed: Claimed, mailbox: Mailbox, recipient: Mailbox, content: bytes, session: SmtpSession, circle: Circle
+) -> Answer:
+    """Hand a claimed message over, and keep how that ended."""
+    answer = await session.submit(Envelope(sender=mailbox.address, recipient=recipient.address, content=content))
+    await record(claimed, mailbox, answer, circle)
+    return answer
+
+
+async def record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
+    """Keep how a claimed message fared, durably; what was deferred is due again, unless somebody waits for it."""
     now, slot, observe = circle.clock.now(), claimed.slot, circle.settings.observe
     retry_at = _retry_at(claimed, answer, now, circle)
-    await circle.ledger.attempts.outcome(
-        claimed.id,
-        answer,
-        now=now,
-        retry_at=retry_at,
-        look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
-        deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
-    )
+    watch_from = {
+        "look_at": first_look(now, first=timedelta(seconds=observe.first_seconds)),
+        "deadline_at": deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
+    }
+    while True:
+        try:
+            await circle.ledger.attempts.outcome(claimed.id, answer, now=now, retry_at=retry_at, **watch_from)
+            break
+        except LedgerFailed as failure:
+            log.debug("outcome not recorded yet", slot=slot.id, mailbox=mailbox.id, error=str(failure))
+        await pause(circle.settings.daemon.tick_seconds)
     circle.process.slot_lag.observe(max(0.0, (now - slot.due_at).total_seconds()))
     log.info(
         "attempt",
@@ -114,7 +154,7 @@ async def _record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Ci
 
 
 def _retry_at(claimed: Claimed, answer: Answer, now: datetime, circle: Circle) -> datetime | None:
-    if not isinstance(answer, Deferred):
+    if not isinstance(answer, Deferred) or claimed.slot.kind is Kind.TEST:
         return None
     rng = circle.clock.rng("retry", claimed.slot.id, claimed.ordinal)
     return next_try(answer, ordinal=claimed.ordinal, now=now, due_at=claimed.slot.due_at, grace=circle.grace, rng=rng)
@@ -174,4 +214,5 @@ def rules(mailbox: Mailbox, circle: Circle) -> Rules:
         own_fresh=timedelta(minutes=limits.own_fresh_minutes),
         domain_limit=limits.domain_daily,
         per_minute=circle.per_minute(mailbox),
+        leaps=circle.clock.leaps,
     )

@@ -12,3 +12,4 @@ class Step(StrEnum):
     PLAN = "plan"
     SEND = "send"
     OBSERVE = "observe"
+    PRUNE = "prune"

@@ -1,7 +1,8 @@
 """What a door that stays shut means: leave it alone for a while, and say so where a person looks.
 
 A refused login is left alone for an hour, and after the second refusal until its operator acts (policy/login): servers
-lock accounts that try again and again. The problem stands on the mailbox until the same door opens.
+lock accounts that try again and again. Another secret, or a check that logged in, ends that at once. The problem stands
+on the mailbox until the same door opens.
 """
 
 import structlog
@@ -13,6 +14,26 @@ from warmup.wire.errors import CredentialsRefused, LoginHeld, Unavailable, WireE
 from warmup.wire.hints import hint_for
 
 log = structlog.get_logger("doors")
+
+
+async def is_left_alone(mailbox: Mailbox, protocol: Protocol, circle: Circle) -> bool:
+    """True while a door should not be tried. One that refused a login is, as soon as there is another to try."""
+    if not circle.backoff.holds(mailbox.id, protocol, circle.clock.elapsed()):
+        return False
+    refused = circle.backoff.refused_as(mailbox.id, protocol)
+    if refused is None or refused == await _login_of(mailbox, protocol, circle):
+        return True
+    circle.backoff.succeeded(mailbox.id, protocol)
+    return False
+
+
+async def _login_of(mailbox: Mailbox, protocol: Protocol, circle: Circle) -> tuple[object, ...]:
+    """What tells this login from the next: where, who, by which sealed secret, and whether its refusal still stands."""
+    endpoint = mailbox.smtp if protocol is Protocol.SMTP else mailbox.imap
+    kept = (await circle.ledger.mailboxes.credentials(mailbox.id)).get(protocol)
+    secret = kept or await circle.ledger.mailboxes.grant(mailbox.id)
+    stands = protocol in await circle.ledger.logins.refusals(mailbox.id)
+    return endpoint, mailbox.username, mailbox.smtp_auth, secret, stands
 
 
 async def door_opened(mailbox: Mailbox, protocol: Protocol, circle: Circle) -> None:
@@ -29,6 +50,7 @@ async def door_shut(mailbox: Mailbox, protocol: Protocol, error: WireError, circ
     if isinstance(error, LoginHeld):
         # It was said when it was given up, and stands on the mailbox.
         circle.backoff.held(mailbox.id, protocol, circle.clock.elapsed())
+        circle.backoff.remember(mailbox.id, protocol, await _login_of(mailbox, protocol, circle))
         return
     if isinstance(error, CredentialsRefused):
         await login_refused(mailbox, protocol, str(error), hint, circle)
@@ -46,6 +68,7 @@ async def door_shut(mailbox: Mailbox, protocol: Protocol, error: WireError, circ
 async def login_refused(mailbox: Mailbox, protocol: Protocol, said: str, hint: str, circle: Circle) -> None:
     """Note a refused login that the ledger knows of already; raise an alert where it was the last."""
     wait = circle.backoff.failed(mailbox.id, protocol, circle.clock.elapsed(), refused=True)
+    circle.backoff.remember(mailbox.id, protocol, await _login_of(mailbox, protocol, circle))
     circle.process.login_failures.labels(mailbox.address, protocol.value).inc()
     spent = is_spent(await circle.ledger.logins.refusals(mailbox.id), protocol)
     given_up = f"not tried again until `warmup mailbox check {mailbox.address}` logs in" if spent else ""

@@ -25,6 +25,9 @@ from warmup.steps.roster import Resting, Roster
 MEMORY = timedelta(days=60)
 """How far back levels are folded from (policy/level: a gap of more than 30 days starts again)."""
 
+OWN_MEMORY = timedelta(days=9)
+"""How far back own traffic is read by date: a day more than `allowance` remembers, and one for the zone."""
+
 Volumes = Mapping[str, Mapping[date, int]]
 
 
@@ -39,6 +42,7 @@ class Before:
     histories: Mapping[MailboxId, tuple[Day, ...]]
     judged: AllJudged
     own: Mapping[MailboxId, int]
+    own_lately: Mapping[MailboxId, tuple[datetime, ...]]
     resting: Mapping[datetime, Resting]
 
     @classmethod
@@ -47,7 +51,7 @@ class Before:
         domains = {mailbox.domain for mailbox in mailboxes}
         kin = [other.id for domain in domains for other in roster.kin.get(domain, ())]
         ids = {*kin, *(mailbox.id for mailbox in mailboxes)}
-        midnights = {midnight_of(on, mailbox) for mailbox in mailboxes}
+        midnights, now = {midnight_of(on, mailbox) for mailbox in mailboxes}, circle.clock.now()
         return cls(
             on=on,
             circle=circle,
@@ -55,7 +59,8 @@ class Before:
             domains=frozenset(domains),
             histories=await circle.ledger.history.of_many(ids, since=on - MEMORY, until=on),
             judged=await circle.ledger.standings.of_many(ids, domains),
-            own=await circle.ledger.own.counts(ids, since=circle.clock.now() - timedelta(hours=24)),
+            own=await circle.ledger.own.counts(ids, since=now - timedelta(hours=24)),
+            own_lately=await circle.ledger.own.instants(ids, since=now - OWN_MEMORY, until=now + timedelta(days=1)),
             resting={midnight: await roster.resting_before(midnight, circle) for midnight in midnights},
         )
 
@@ -74,7 +79,7 @@ class Before:
             reserve_ratio=self.circle.settings.limits.own_reserve_ratio,
             verified=mailbox.state is not State.UNVERIFIED,
             paused=mailbox.state is State.PAUSED,
-            history=day_records(history),
+            history=day_records(history, self._own_by_date(mailbox)),
             first_level=mailbox.first_level,
             lanes=self._lanes(mailbox, lane_histories(history)),
             mailbox=verdict_of(judged.mailbox),
@@ -106,6 +111,10 @@ class Before:
             )
             for provider, weight in weights(self.roster.seeds_for(mailbox), mix).items()
         )
+
+    def _own_by_date(self, mailbox: Mailbox) -> Mapping[date, int]:
+        """The operator's own messages of the last days, by the mailbox's dates; as far as they could be read."""
+        return Counter(at.astimezone(mailbox.zone).date() for at in self.own_lately.get(mailbox.id, ()))
 
     def _pace(self, receiver: str) -> tuple[float, ...]:
         known = self.circle.providers.by_name.get(receiver)
@@ -143,10 +152,17 @@ def seeds_of(mailbox: Mailbox, fleet: Sequence[Mailbox]) -> tuple[Mailbox, ...]:
     return strangers or tuple(others)
 
 
-def day_records(history: Sequence[Day]) -> tuple[DayRecord, ...]:
-    """The planned days as levels are folded from them, oldest first."""
+def day_records(history: Sequence[Day], own: Mapping[date, int]) -> tuple[DayRecord, ...]:
+    """The planned days as levels are folded from them, oldest first, with the `own` traffic of their dates."""
     return tuple(
-        DayRecord(date=day.date, ceiling=day.ceiling, target=day.target, accepted=day.accepted, level=day.level)
+        DayRecord(
+            date=day.date,
+            ceiling=day.ceiling,
+            target=day.target,
+            accepted=day.accepted,
+            own=own.get(day.date, 0),
+            level=day.level,
+        )
         for day in history
     )
 

@@ -104,7 +104,12 @@ def _squeezed(text: str) -> str:
 
 def _any_of(forms: Iterable[str]) -> re.Pattern[str] | None:
     longest_first = sorted(set(forms), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else None
+    if not longest_first:
+        return None
+    pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+    # `re` remembers the last patterns, and so the secret, for as long as the process lives.
+    re.purge()
+    return pattern
 
 
 NO_BLOT = Blot(None)

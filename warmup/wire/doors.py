@@ -1,5 +1,8 @@
 """Warm sessions: one per mailbox and protocol at a time, kept open a while, never shared, never mended.
 
+No more than `most_kept` of them are kept at once, whatever the number of mailboxes: each costs a third of a MiB. The
+one that idled longest goes first.
+
 A session that failed, or whose user failed while holding it, is hung up. One mailbox has no part in another's trouble:
 there is no lock, and no connection, that two of them share.
 """
@@ -8,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from warmup.policy.mailbox import Endpoint, Mailbox, MailboxId, Protocol, SmtpAuth
 from warmup.wire.errors import CredentialsRefused, Unreachable, WireError
@@ -26,7 +29,7 @@ _Whom = tuple[Endpoint, str, SmtpAuth | None]
 _Session = TypeVar("_Session", SmtpSession, ImapSession)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Door(Generic[_Session]):
     """One mailbox's way in. `whom` is what the session was opened for: another server or login wants another."""
 
@@ -55,6 +58,7 @@ class Doors:
         refused: LoginNews | None = None,
         keep_seconds: float = 30.0,
         stale_seconds: float = 5.0,
+        most_kept: int = 32,
     ) -> None:
         self.network = network
         self._unseal = unseal
@@ -64,6 +68,8 @@ class Doors:
         self._refused = refused
         self._keep_seconds = keep_seconds
         self._stale_seconds = stale_seconds
+        self._most_kept = most_kept
+        self._idle: dict[_Door[Any], None] = {}
         self._smtp: dict[MailboxId, _Door[SmtpSession]] = {}
         self._imap: dict[MailboxId, _Door[ImapSession]] = {}
         self._farewells: set[asyncio.Task[None]] = set()
@@ -142,9 +148,7 @@ class Doors:
         refresh: Callable[[_Session], Awaitable[None]],
     ) -> _Session | None:
         """The kept session, if it is for the same login and still answers."""
-        session, door.session = door.session, None
-        if door.closing is not None:
-            door.closing.cancel()
+        session = self._taken_up(door)
         if session is None:
             return None
         try:
@@ -203,17 +207,26 @@ class Doors:
             return
         loop = asyncio.get_running_loop()
         door.idle_since = loop.time()
-        door.closing = loop.call_later(self._keep_seconds, self._expire, door, session)
+        door.closing = loop.call_later(self._keep_seconds, self._expire, door)
+        self._idle[door] = None
+        if len(self._idle) > self._most_kept:
+            self._expire(next(iter(self._idle)))
 
-    def _expire(self, door: _Door[_Session], session: _Session) -> None:
-        if door.session is session and not door.turn.locked():
-            door.session = None
+    def _expire(self, door: _Door[Any]) -> None:
+        session = self._taken_up(door)
+        if session is not None:
             self._bid_farewell(session)
 
-    async def _shut(self, door: _Door[SmtpSession] | _Door[ImapSession]) -> None:
+    def _taken_up(self, door: _Door[_Session]) -> _Session | None:
+        """The session that was kept, which is now the caller's to use or to close."""
         session, door.session = door.session, None
+        self._idle.pop(door, None)
         if door.closing is not None:
             door.closing.cancel()
+        return session
+
+    async def _shut(self, door: _Door[Any]) -> None:
+        session = self._taken_up(door)
         if session is None:
             return
         if door.turn.locked():

@@ -1,18 +1,18 @@
 """Logging in over IMAP: LOGIN with quoted words, AUTHENTICATE PLAIN where those will not do, XOAUTH2 with a token.
 
-A refusal that is not about the credentials (RFC 5530 says which) is `Unavailable`: it must not look like a wrong one.
+A refusal that is not about the credentials is `Unavailable`, as RFC 5530 or else policy/login has it: it must not look
+like a wrong one.
 """
 
-import re
-
+from warmup.mail.answer import Reply
 from warmup.mail.folder import quoted
+from warmup.policy.login import login_is_refused
 from warmup.wire.errors import CommandRefused, CredentialsRefused, Unavailable
 from warmup.wire.hints import about_token
 from warmup.wire.imap_line import ImapLine
 from warmup.wire.login import Login, SignIn
 
 _NOT_OURS = frozenset({"UNAVAILABLE", "SERVERBUG", "INUSE", "LIMIT", "OVERQUOTA"})
-_LATER = re.compile(r"too many|temporar|try again|rate limit|overload", re.IGNORECASE)
 
 
 async def sign_in(line: ImapLine, login: Login, capabilities: frozenset[str]) -> None:
@@ -32,7 +32,7 @@ async def sign_in(line: ImapLine, login: Login, capabilities: frozenset[str]) ->
         else:
             await line.run("AUTHENTICATE", mechanism, to_say=(response,))
     except CommandRefused as refusal:
-        if refusal.code in _NOT_OURS or (not refusal.code and _LATER.search(refusal.summary)):
+        if refusal.code in _NOT_OURS or not (refusal.code or login_is_refused(Reply(code=-1, text=refusal.summary))):
             raise Unavailable(refusal.summary) from None
         hint = about_token(login.username) if login.sign_in is SignIn.XOAUTH2 else ""
         raise CredentialsRefused(f"{refusal.summary} (user name {login.username})", hint=hint) from None

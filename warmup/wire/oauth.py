@@ -13,7 +13,8 @@ from urllib.parse import urlencode, urlsplit
 
 from warmup.policy.authority import Authority
 from warmup.wire.errors import GrantRefused, ProtocolError, Unreachable, Why, quote
-from warmup.wire.form import HttpAnswer, forms_of, post_form
+from warmup.wire.form import forms_of, post_form
+from warmup.wire.http import HttpAnswer
 from warmup.wire.network import Network
 from warmup.wire.oauth_refusal import PENDING, SLOW_DOWN, failure_of, json_of, refusal_in
 

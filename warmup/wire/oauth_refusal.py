@@ -11,7 +11,8 @@ from typing import Any
 
 from warmup.policy.authority import Authority, AuthorityName
 from warmup.wire.errors import GrantRefused, ProtocolError, Unavailable, Why, WireError, quote
-from warmup.wire.form import HttpAnswer, endpoint_of
+from warmup.wire.form import endpoint_of
+from warmup.wire.http import HttpAnswer
 
 PENDING = "authorization_pending"
 SLOW_DOWN = "slow_down"

@@ -1,6 +1,6 @@
 """Signing in to an SMTP server (RFC 4954): PLAIN, else LOGIN; XOAUTH2 with a token.
 
-A refusal for good (5yz) is `CredentialsRefused`; a temporary one is `Unavailable`, and says nothing about the password.
+Whether a no is about the credentials is asked of policy/login: `CredentialsRefused` where it is, else `Unavailable`.
 """
 
 from base64 import b64encode
@@ -8,6 +8,8 @@ from base64 import b64encode
 from aiosmtplib.errors import SMTPException, SMTPResponseException
 from aiosmtplib.response import SMTPResponse
 
+from warmup.mail.status import reply_of
+from warmup.policy.login import login_is_refused
 from warmup.policy.mailbox import Endpoint
 from warmup.wire.errors import CredentialsRefused, ProtocolError, Unavailable, quote
 from warmup.wire.hints import about_token
@@ -66,8 +68,8 @@ def _wanted(login: Login) -> tuple[str, ...]:
 
 
 def _refusal(response: SMTPResponse, login: Login, endpoint: Endpoint) -> CredentialsRefused | Unavailable:
-    said = quote(f"{response.code} {response.message}")
-    if 400 <= response.code < 500:
+    said, reply = quote(f"{response.code} {response.message}"), reply_of(response.code, response.message)
+    if not login_is_refused(reply) and (reply.is_transient or reply.is_permanent):
         return Unavailable(f"{endpoint} cannot check the login now: {said}")
     hint = about_token(login.username) if login.sign_in is SignIn.XOAUTH2 else ""
     return CredentialsRefused(f"{endpoint} refused the login of {login.username}: {said}", hint=hint)

@@ -6,6 +6,7 @@ Bytes that follow a reply nobody waits for would be taken for the answer to the 
 
 import asyncio
 import re
+import ssl
 
 from aiosmtplib.errors import SMTPException, SMTPResponseException
 from aiosmtplib.protocol import SMTPProtocol
@@ -14,9 +15,12 @@ from aiosmtplib.response import SMTPResponse
 from warmup.mail.status import GARBLED
 from warmup.policy.mailbox import Endpoint, Security
 from warmup.wire.blot import NO_BLOT, Blot
-from warmup.wire.errors import ProtocolError, Unavailable, Unreachable, WireError, quote
+from warmup.wire.errors import ProtocolError, Unavailable, Unreachable, Untrusted, WireError, quote
 from warmup.wire.login import Login
 from warmup.wire.network import Network, refusal_of
+
+SOON_SECONDS = 3.0
+"""After so long without a greeting we look whether the server waits for TLS: both would wait for each other."""
 
 _LINE_ENDING = re.compile(rb"\r\n|\r|\n")
 _DOT_LINE = re.compile(rb"(?m)^\.")
@@ -60,7 +64,7 @@ async def open_line(endpoint: Endpoint, network: Network) -> SmtpLine:
     """A connected line that has read the greeting; under TLS already where `endpoint` says so. Raises WireError."""
     line = await _dial(endpoint, network)
     try:
-        await _greeted(line, endpoint, network.smtp_timeout)
+        await _greeted_in_time(line, endpoint, network)
     except BaseException:
         line.abort()
         raise
@@ -118,6 +122,34 @@ async def _dial(endpoint: Endpoint, network: Network) -> SmtpLine:
         sock.close()
         raise
     return line
+
+
+async def _greeted_in_time(line: SmtpLine, endpoint: Endpoint, network: Network) -> None:
+    """Wait for the greeting as long as the configuration says, unless the server waits for TLS itself."""
+    greeting = asyncio.ensure_future(_greeted(line, endpoint, network.smtp_timeout))
+    try:
+        await asyncio.wait({greeting}, timeout=SOON_SECONDS)
+        if not greeting.done() and endpoint.security is not Security.TLS and await _awaits_tls(endpoint, network):
+            raise Unreachable(
+                f"{endpoint} sends no greeting, for it speaks TLS from the start", hint="say security tls for this port"
+            )
+        await greeting
+    finally:
+        greeting.cancel()
+
+
+async def _awaits_tls(endpoint: Endpoint, network: Network) -> bool:
+    """True where a second connection finds TLS there, believed or not: nothing is said over it."""
+    try:
+        async with asyncio.timeout(SOON_SECONDS):
+            line = await _dial(Endpoint(host=endpoint.host, port=endpoint.port, security=Security.TLS), network)
+    except Untrusted as found:
+        # A certificate that is not believed is one all the same.
+        return isinstance(found.__cause__, ssl.SSLCertVerificationError)
+    except (WireError, TimeoutError):
+        return False
+    line.abort()
+    return True
 
 
 async def _greeted(line: SmtpLine, endpoint: Endpoint, timeout: float) -> None:

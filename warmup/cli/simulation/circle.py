@@ -13,8 +13,9 @@ from warmup.cli.simulation.post import Learnt
 from warmup.cli.simulation.setting import Setting, date_of, instant
 from warmup.cli.simulation.tally import Tally
 from warmup.policy.allowance import Allowance, DomainView, LaneAllowance, LaneView, MailboxView, allowance
-from warmup.policy.brake import Verdict, judge_domain, judge_lane, judge_mailbox
+from warmup.policy.brake import Verdict, judge_domain, judge_lane, judge_mailbox, kept
 from warmup.policy.evidence import Evidence
+from warmup.policy.kin import related
 from warmup.policy.level import DayRecord, LaneDay
 from warmup.policy.mailbox import MailboxId
 from warmup.policy.quota import LaneDay as LaneNow
@@ -99,12 +100,14 @@ class Circle:
         of, allowed = self._lanes[lane], self._allowed(lane)
         if of.verdict is None:
             return max(0, allowed.target - sent)
+        standing = self.standing(lane)
+        # As ledger/situation reads it: what a brake since the plan takes goes by the standings alone.
         now = LaneNow(
             standing_planned=allowed.standing,
-            factor_planned=allowed.factor,
+            factor_planned=kept(allowed.standing),
             target=allowed.target,
-            standing_now=self.standing(lane),
-            factor_now=of.verdict.factor,
+            standing_now=standing,
+            factor_now=kept(standing),
             sent=sent,
         )
         return now.room
@@ -161,12 +164,15 @@ class Circle:
         width = len(box.lanes)
         first = (box.number - self._boxes[0].number) * width
         mine = {at: known[first + at] for at in range(width) if first + at in known}
+        named = {box.lanes[at].provider: evidence for at, evidence in mine.items()}
         for at, evidence in mine.items():
             lane = box.lanes[at]
+            kin, others = related(named, lane.provider)
             lane.verdict = judge_lane(
                 evidence,
                 now,
-                mailbox=[other for key, other in mine.items() if key != at],
+                operator=kin,
+                mailbox=others,
                 domain=[other for key, other in known.items() if key % width == at and key != first + at],
                 previous=lane.verdict,
                 interval=False,

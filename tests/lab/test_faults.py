@@ -44,7 +44,7 @@ pytestmark = pytest.mark.lab
 
 SPEED = 1000.0
 LIMITS = {"gmail.test": 40, "outlook.test": 40, "corp.test": 40, "stranger.example": 40}
-PATIENCE = 300.0
+PATIENCE = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ def intervene(stage: Stage, look: Look) -> None:
     if len(stage.numbered) > 1 and stage.restarted_at is None:
         stage.restarted_at = max(fact.at for fact in look.facts)
         stage.lab.stop_imap()
-    elif not stage.is_back and look.lost_imap:
+    elif not stage.is_back and look.missed_by_who_goes_on:
         stage.lab.start_imap()
         stage.is_back = True
 

@@ -1,0 +1,172 @@
+"""A house and a town whose servers stop where they are told to: what the scenarios about killing are played on.
+
+The ledger is read from beside, read-only and without a verb, so that a look between a kill and a restart neither costs
+a second nor mends anything.
+"""
+
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from tests.scenarios.house import PATIENCE, House, NotInTime, Town, until
+
+TICK_SECONDS = 0.2
+"""As the house is configured; real."""
+
+# Everything is delivered and found: whatever is not sighted was not taken, or is our fault.
+WORLD = """\
+name = "plain"
+
+[[receiver]]
+name = "plain"
+base_spam = 0.01
+quiet_volume = 1000.0
+tolerance = 2.0
+pressure = 0.0
+distrust = 0.0
+trust = 1.0
+trust_gain = 0.01
+trust_loss = 0.02
+memory_days = 4.0
+defer_at = 1000.0
+missing = 0.0
+delay_minutes = 20.0
+"""
+
+_SLEEPING = {"230", "35", "115", "101"}
+"""clock_nanosleep and nanosleep, on x86-64 and on arm64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A connection that is held: where, and whose ("": nobody has logged in yet)."""
+
+    point: str
+    account: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Director:
+    """Tells a town's servers where to stop, and hears who is held."""
+
+    town: Town
+    _lines: "queue.Queue[str]" = field(default_factory=queue.Queue, init=False)
+    _held: list[Held] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=self._listen, name="director", daemon=True).start()
+
+    def tell(self, command: str) -> None:
+        """Say one command, and wait until it was heard."""
+        assert self.town.process.stdin is not None
+        self.town.process.stdin.write(f"{command}\n")
+        self.town.process.stdin.flush()
+        while (line := self._next(PATIENCE)) != "heard":
+            self._remember(line)
+
+    def held(self, seconds: float) -> Held:
+        """Who is held at the point that was told; NotInTime after `seconds`."""
+        while not self._held:
+            self._remember(self._next(seconds))
+        return self._held.pop()
+
+    def _next(self, seconds: float) -> str:
+        try:
+            return self._lines.get(timeout=seconds)
+        except queue.Empty:
+            raise NotInTime(f"the mail world said nothing within {seconds:g} s") from None
+
+    def _remember(self, line: str) -> None:
+        _, point, *account = line.split()
+        self._held.append(Held(point=point, account=" ".join(account)))
+
+    def _listen(self) -> None:
+        assert self.town.process.stdout is not None
+        for line in self.town.process.stdout:
+            self._lines.put(line.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A house, the town it writes in, and who directs its servers."""
+
+    town: Town
+    house: House
+    director: Director
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, folder: Path, *, speed: float, accounts: int, environ: Mapping[str, str], **enrolment: str
+    ) -> Iterator[Self]:
+        """Both of them with every account of the town enrolled; closed at the end, whatever happens."""
+        folder.mkdir(parents=True, exist_ok=True)
+        world = folder / "world.toml"
+        world.write_text(WORLD, encoding="utf-8")
+        with ExitStack() as stack:
+            options = ("--world", str(world), "--speed", str(speed), "--accounts", str(accounts), "--commands")
+            town = Town.open(folder / "town", "--start", datetime.now(UTC).isoformat(), *options)
+            stack.callback(town.close)
+            around = {"WARMUP__WINDOW__START": "00:01", "WARMUP__WINDOW__END": "23:59", **environ}
+            house = House(folder=folder / "house", environ={"WARMUP__REHEARSAL__SPEED": str(speed), **around})
+            stack.callback(house.close)
+            house.install(ca_file=town.ca_file)
+            house.enrol_all(town.accounts, provider="custom", ramp="esp", engage="no", role="both", **enrolment)
+            yield cls(town=town, house=house, director=Director(town=town))
+
+    def flights(self) -> dict[int, str]:
+        """The slots that are in flight, and whose they are."""
+        rows = self.select("SELECT f.slot_id, m.address FROM flights f JOIN mailboxes m ON m.id = f.mailbox_id")
+        return {int(slot): str(address) for slot, address in rows}
+
+    def select(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows of the ledger as it lies there."""
+        with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
+            return connection.execute(query).fetchall()
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self.house.folder / "warmup.db"
+
+    @contextmanager
+    def ledger_locked(self) -> Iterator[None]:
+        """Hold the ledger's write lock: no transaction of the daemon's begins, and none commits."""
+        with closing(sqlite3.connect(self.ledger, timeout=PATIENCE, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+
+    def wait_until_the_daemon_wants_to_write(self) -> None:
+        """Return once a thread of the daemon's waits for the write lock: nothing else there ever sleeps."""
+        pid = self.house.daemons[-1].pid
+        until(lambda: _sleeps(pid), seconds=PATIENCE, what="the daemon wants to write", every=0.002)
+
+
+def _sleeps(pid: int) -> bool:
+    try:
+        calls = [(task / "syscall").read_text().split(" ", 1)[0] for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return False
+    return any(call.strip() in _SLEEPING for call in calls)
+
+
+def waited(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE) -> list[str]:
+    """Nothing once the condition holds, or one line that says it did not within `seconds` of real time."""
+    try:
+        until(condition, seconds=seconds, what=what, every=0.05)
+    except NotInTime as late:
+        return [str(late)]
+    return []
+
+
+def pass_by(seconds: float) -> None:
+    """Let that much real time pass, where it is time itself that is the test."""
+    over = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= over, seconds=2 * seconds, what="time passes", every=0.05)

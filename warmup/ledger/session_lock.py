@@ -1,0 +1,128 @@
+"""One daemon per ledger on a server: an advisory lock that lives as long as a connection does.
+
+The server lets go of it the moment that connection is lost, in whatever way, and another daemon may take over. So the
+lock is asked after inside every write (`guard`), before anything is read or written: a daemon that lost it takes it
+again or writes nothing. A daemon that took over waits, for its first write, until ours is whole.
+"""
+
+import os
+import re
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from warmup.ledger.database import Database
+from warmup.ledger.engines import CONNECT_SECONDS, DAEMON_LOCK, failed
+from warmup.ledger.errors import LedgerBusy
+from warmup.ledger.lock import Holder
+
+if TYPE_CHECKING:
+    import psycopg
+    from sqlalchemy import Connection
+
+# pg_locks shows a number of 64 bits as two of 32; objsubid 1 says so.
+_LOCK = {"high": DAEMON_LOCK >> 32, "low": DAEMON_LOCK & 0xFFFFFFFF}
+_HELD = """
+    SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = %(high)s AND objid = %(low)s
+        AND objsubid = 1 AND granted AND pid = %(pid)s)
+"""
+_HOLDER = """
+    SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'
+        AND classid = %(high)s AND objid = %(low)s AND objsubid = 1 AND granted AND datname = current_database()
+"""
+
+# An application's name has 63 bytes on a server; a host's may be longer than all of it.
+_NAME = re.compile(r"warmup daemon (?P<pid>\d+) (?P<host>\S+) (?P<since>\S+) (?P<key>[cf])")
+_HOST_LENGTH = 18
+
+# A peer that is gone without a word is noticed within a minute.
+_KEEPALIVE: dict[str, Any] = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+
+
+@dataclass(slots=True)
+class SessionLock:
+    """Held from `acquire` until `release`, or until the connection is lost."""
+
+    database: Database
+    name: str
+    connection: "psycopg.Connection[Any]"
+
+    @classmethod
+    def acquire(cls, database: Database, *, now: datetime, has_credential: bool = False) -> Self:
+        """The lock of the ledger; LedgerBusy naming the holder, LedgerError where the server is away."""
+        host = socket.gethostname()[:_HOST_LENGTH]
+        since = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+        name = f"warmup daemon {os.getpid()} {host} {since} {'c' if has_credential else 'f'}"
+        return cls(database, name, _taken(database, name))
+
+    def guard(self, connection: "Connection") -> bool:
+        """Ask after the lock inside a write; True where it was lost and taken again. LedgerBusy, LedgerFailed."""
+        pid = self.connection.info.backend_pid
+        if connection.exec_driver_sql(_HELD, {"pid": pid, **_LOCK}).scalar():
+            return False
+        self.connection.close()
+        self.connection = _taken(self.database, self.name)
+        return True
+
+    def release(self) -> None:
+        """Let go."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def holder_on_server(database: Database) -> Holder | None:
+    """Who holds the ledger now; None where nobody does. LedgerError where the server is away."""
+    import psycopg
+
+    connection = _connected(database, "warmup")
+    try:
+        return _holder(connection)
+    except psycopg.Error as failure:
+        raise failed(database, str(failure)) from failure
+    finally:
+        connection.close()
+
+
+def _taken(database: Database, name: str) -> "psycopg.Connection[Any]":
+    import psycopg
+
+    connection = _connected(database, name)
+    try:
+        (got,) = connection.execute("SELECT pg_try_advisory_lock(%s)", [DAEMON_LOCK]).fetchone() or (False,)
+        if got:
+            return connection
+        busy = LedgerBusy(str(_holder(connection) or "unknown"))
+    except psycopg.Error as failure:
+        connection.close()
+        raise failed(database, str(failure)) from failure
+    connection.close()
+    raise busy
+
+
+def _connected(database: Database, name: str) -> "psycopg.Connection[Any]":
+    import psycopg
+
+    where = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
+        return psycopg.connect(
+            where, autocommit=True, application_name=name, connect_timeout=CONNECT_SECONDS, **_KEEPALIVE
+        )
+    except psycopg.Error as failure:
+        raise failed(database, str(failure)) from failure
+
+
+def _holder(connection: "psycopg.Connection[Any]") -> Holder | None:
+    row = connection.execute(_HOLDER, _LOCK).fetchone()
+    said = _NAME.fullmatch(row[0]) if row else None
+    if said is None:
+        return Holder(host="unknown", pid=0, since="unknown") if row else None
+    return Holder(host=said["host"], pid=int(said["pid"]), since=said["since"], has_credential=said["key"] == "c")
