@@ -23,7 +23,7 @@ from tests.lab.maildirs import Foreign, Mail
 from tests.lab.postfix import Postfix, alive, master_pid
 from tests.lab.postfix_log import Delivery, Refusal
 from tests.lab.provider import Provider
-from tests.lab.rspamd import Rspamd, SpamMap
+from tests.lab.rspamd import Rspamd, SpamMap, VolumeMap
 
 NEEDED = (
     "/usr/sbin/postfix",
@@ -122,6 +122,11 @@ class Lab:
     def spam(self) -> SpamMap:
         """Who Rspamd is turned against."""
         return self._rspamd.spam
+
+    @property
+    def volume(self) -> VolumeMap:
+        """Whose volume Rspamd minds."""
+        return self._rspamd.volume
 
     def user(self, address: str) -> User:
         """The account with this address; KeyError where there is none."""

@@ -3,6 +3,9 @@
 One rule of ours, in Rspamd's own Lua, looks the sender up in a file that is read for every message. So whatever is
 accepted after `turn_against` has returned is judged by it: no waiting for a map to be noticed. None of the stock rules
 is loaded; they would judge made-up mail on loopback by DNS, and compile for ten seconds first.
+
+A second rule scores by volume where `VolumeMap.mind` asks it to: what a sender sent to a domain in the last day,
+against what that domain is used to from it. It counts by itself, in Rspamd's own memory.
 """
 
 import contextlib
@@ -11,6 +14,7 @@ import socket
 import struct
 import subprocess
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.layout import LabFailed, Layout, until
@@ -19,6 +23,59 @@ RULES = """\
 require "global_functions" ()
 config["regexp"] = {}
 rspamd_maps = {}
+
+local util = require "rspamd_util"
+
+local seen = {}
+
+local function rules_of(domain)
+  local file = io.open("@VOLUME@", "r")
+  if not file then return nil end
+  local found
+  for line in file:lines() do
+    local name, day, quiet, tolerance, memory = line:match("^(%S+) (%S+) (%S+) (%S+) (%S+)$")
+    if name == domain then
+      found = { day = tonumber(day), quiet = tonumber(quiet), tolerance = tonumber(tolerance),
+                memory = tonumber(memory) }
+    end
+  end
+  file:close()
+  return found
+end
+
+-- How often the volume of the last day goes into what is tolerated, this message included.
+local function excess(lane, rules, now)
+  local state = seen[lane]
+  if not state then
+    state = { used_to = 0, today = 0, since = now, times = {} }
+    seen[lane] = state
+  end
+  while now >= state.since + rules.day do
+    state.used_to = state.used_to + (state.today - state.used_to) * (1 - 2 ^ (-1 / rules.memory))
+    state.today, state.since = 0, state.since + rules.day
+  end
+  local kept = { now }
+  for _, at in ipairs(state.times) do
+    if at > now - rules.day then kept[#kept + 1] = at end
+  end
+  state.times, state.today = kept, state.today + 1
+  return #kept / (rules.tolerance * math.max(state.used_to, rules.quiet))
+end
+
+rspamd_config:register_symbol({
+  name = "VOLUME",
+  score = 6.0,
+  callback = function(task)
+    local from = task:get_from("smtp")
+    local to = (task:get_recipients("smtp") or {})[1]
+    if not (from and from[1] and to) then return false end
+    local rules = rules_of(from[1].domain:lower())
+    if not rules then return false end
+    local lane = from[1].addr:lower() .. ">" .. to.domain:lower()
+    -- As much as is tolerated is no spam yet.
+    return true, math.max(0, excess(lane, rules, util.get_time()) - 0.001), lane
+  end,
+})
 
 local function turned()
   local against = {}
@@ -121,6 +178,34 @@ class SpamMap:
         self._against = against
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How a receiver minds volume: more than `ratio` · what it is used to (at least `quiet`) in a day is spam.
+
+    `day_seconds` are real ones; what it is used to follows the days' volumes by half in `memory_days`.
+    """
+
+    day_seconds: float
+    quiet: float
+    ratio: float
+    memory_days: float
+
+
+class VolumeMap:
+    """Of which sender domains Rspamd minds the volume; of nobody's at first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.touch()
+
+    def mind(self, tolerance: Tolerance, *domains: str) -> None:
+        """From now on mail from `domains`, and from no others, is judged by volume."""
+        figures = f"{tolerance.day_seconds} {tolerance.quiet} {tolerance.ratio} {tolerance.memory_days}"
+        draft = self._path.with_suffix(".new")
+        draft.write_text("".join(f"{domain.lower()} {figures}\n" for domain in domains))
+        draft.replace(self._path)
+
+
 class Rspamd:
     """A running Rspamd; `ready` before use, `stop` at the end."""
 
@@ -130,7 +215,13 @@ class Rspamd:
         folder.mkdir()
         self.spam = SpamMap(folder / "turned.map")
         self.log = folder / "rspamd.log"
-        names = {"@FOLDER@": str(folder), "@MAP@": str(folder / "turned.map"), "@MILTER@": str(layout.milter_socket)}
+        self.volume = VolumeMap(folder / "volume.map")
+        names = {
+            "@FOLDER@": str(folder),
+            "@MAP@": str(folder / "turned.map"),
+            "@VOLUME@": str(folder / "volume.map"),
+            "@MILTER@": str(layout.milter_socket),
+        }
         for name, text in (("rules.lua", RULES), ("rspamd.conf", CONF)):
             for mark, value in names.items():
                 text = text.replace(mark, value)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.ledger.conftest import HOUR, MARGIN, MINUTE, NOW, OK, RULES, World
 from warmup.ledger import Ledger
-from warmup.ledger.attempts import Claimed, NewHold
+from warmup.ledger.attempts import Claimed, NewHold, Unmarked
 from warmup.ledger.errors import LedgerUnsettled
 from warmup.ledger.highwater import HighWater, Mark
 from warmup.ledger.slots import Slot
@@ -53,7 +53,7 @@ async def test_a_refused_claim_leaves_no_trace(ledger: Ledger) -> None:
     free_at = NOW + 24 * HOUR + MARGIN
     assert await ask(world, NOW + MINUTE) == Wait(until=free_at, reason=Hindrance.LIMIT)
     assert await messages(world) == [("test", "accepted")]
-    assert HighWater(world.ledger.path).read() == Mark(1, 1)
+    assert HighWater(world.ledger.database.mark).read() == Mark(1, 1)
     await world.read_own(free_at)
     assert isinstance(await ask(world, free_at), Claimed)
 
@@ -136,16 +136,17 @@ async def test_a_killed_one_is_uncertain_and_counts(ledger: Ledger) -> None:
     assert isinstance(await ask(world, NOW + 59 * MINUTE), Wait)
 
 
-async def test_nothing_goes_from_a_ledger_that_was_put_back(world: World, tmp_path: Path) -> None:
+async def test_nothing_goes_from_a_ledger_that_was_put_back(file_world: World, tmp_path: Path) -> None:
+    world = file_world
     await world.ledger.close()
     shutil.copy(world.ledger.path, tmp_path / "backup.db")
-    world.ledger = Ledger.open(f"sqlite:///{world.ledger.path}")
+    world.ledger = world.reopened()
     await went(world, NOW)
     await world.ledger.close()
     for leftover in world.ledger.path.parent.glob("warmup.db-*"):
         leftover.unlink()
     shutil.copy(tmp_path / "backup.db", world.ledger.path)
-    world.ledger = Ledger.open(f"sqlite:///{world.ledger.path}")
+    world.ledger = world.reopened()
     with pytest.raises(LedgerUnsettled):
         await ask(world, NOW + MINUTE)
     assert await messages(world) == []
@@ -165,3 +166,12 @@ async def test_who_comes_second_does_not_lower_the_mark(tmp_path: Path) -> None:
     assert daemon.read() == Mark(2, 1)
     daemon.close()
     verb.close()
+
+
+async def test_what_could_not_be_marked_is_told_with_its_claim(world: World) -> None:
+    # No file can be made where a folder lies.
+    HighWater(world.ledger.database.mark).path.mkdir()
+    with pytest.raises(Unmarked) as failure:
+        await ask(world, NOW)
+    assert await world.end(failure.value.claimed, Deferred(reply=None, reason="no mark"), NOW)
+    assert await messages(world) == [("test", "deferred")]

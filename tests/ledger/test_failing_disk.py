@@ -29,6 +29,12 @@ def no_file_grows_beyond(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.fixture
+def world(file_world: World) -> World:
+    """A server's disk is the server's own affair."""
+    return file_world
+
+
 def journal_of(world: World) -> Path:
     return world.ledger.path.with_name(world.ledger.path.name + "-wal")
 

@@ -188,3 +188,28 @@ async def test_a_late_slot_of_a_held_ledger_lapses(file_world: World, tmp_path: 
     answer = await world.ledger.attempts.claim(slot.id, now=slot.due_at, rules=RULES, node="n")
     assert answer == Lapse(reason=Hindrance.HELD)
     await world.ledger.close()
+
+
+async def test_a_message_that_arrived_and_was_never_tried_proves_that_the_ledger_went_back(world: World) -> None:
+    installation = world.ledger.installation
+    tried, waiting = await world.plan(2)
+    await world.send(tried)
+    assert not await installation.never_tried([])
+    assert not await installation.never_tried(["<unknown@send.test>", tried.message_id])
+    assert await installation.never_tried([tried.message_id, waiting.message_id])
+    before = await installation.get()
+    found = await installation.begin_again(now=NOW + HOUR)
+    assert (found.incarnation, found.lapsed) == (before.incarnation + 1, 1)
+    assert (await installation.get()).seed != before.seed
+    # It is known now, and found again it proves nothing.
+    assert not await installation.never_tried([waiting.message_id])
+    assert await installation.check_restore(now=NOW + 2 * HOUR) is None
+    held = await installation.restored(now=NOW + 2 * HOUR)
+    assert held is not None
+    assert (held.since, held.until) == (NOW + HOUR, NOW + HOUR + DAY)
+
+
+async def test_a_slot_that_lapsed_before_it_was_tried_proves_it_as_well(world: World) -> None:
+    (slot,) = await world.plan(1)
+    assert await world.ledger.slots.lapse(slot.id, "grace", now=NOW + HOUR)
+    assert await world.ledger.installation.never_tried([slot.message_id])

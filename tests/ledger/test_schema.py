@@ -1,5 +1,6 @@
 """The ledger's revision: made, upgraded with a copy beside it, refused where it is another program's."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -185,3 +186,13 @@ async def test_a_folder_that_is_shut_is_not_called_damage(file_world: World) -> 
     world.ledger.path.mkdir()
     with pytest.raises(LedgerError, match="look at the disk"):
         schema.current(url_of(world.ledger.path))
+
+
+def test_of_the_copies_that_upgrades_made_the_newest_few_stay(place: Path) -> None:
+    for n, revision in enumerate(("0007", "0008", "0009", "0010", "0011")):
+        copy = schema.copy_aside(place, revision)
+        os.utime(copy, (n, n))
+        place.with_name("warmup.db.before-restore-20260302T090000Z").touch()
+    left = sorted(path.name for path in place.parent.glob("warmup.db.before-*-was-*"))
+    assert left == [f"warmup.db.before-{schema.HEAD}-was-{revision}" for revision in ("0009", "0010", "0011")]
+    assert place.with_name("warmup.db.before-restore-20260302T090000Z").exists()

@@ -160,6 +160,24 @@ def test_what_the_limit_took_comes_back_by_steps() -> None:
     assert squeezed.lanes[0].ceiling * squeezed.lanes[0].factor == pytest.approx(9)
 
 
+def test_on_the_day_real_sending_begins_warmup_gives_way() -> None:
+    warm = view(lane("a", verdict(), history=sent(20, days=20)), history=days(20, 20), target=20, own=0)
+    assert allowance(warm).target == 20
+    begun = allowance(replace(warm, own=15))
+    # ×1.4 of the 20 that receivers are used to.
+    assert (begun.target, begun.capped_by) == (13, Cap.OWN_TRAFFIC)
+    assert "slope" in begun.reason
+    assert allowance(replace(warm, own=40)).target == 0
+
+
+def test_what_was_always_sent_besides_takes_nothing_of_the_warmup() -> None:
+    known = tuple(replace(record, own=40) for record in days(20, 20))
+    steady = view(lane("a", verdict(), history=sent(20, days=20)), history=known, target=20, own=40)
+    assert allowance(steady).target == 20
+    # Nor does anything of the first day, when nobody knows what was sent before.
+    assert allowance(replace(steady, history=(), own=40)).target > 0
+
+
 def test_seeds_that_can_take_little_cap_the_lane() -> None:
     answer = allowance(view(lane("a", seeds=2)))
     assert (answer.target, answer.capped_by) == (2, Cap.SEEDS)
@@ -234,6 +252,15 @@ def test_never_above_ramp_target_limit_lane_or_seeds(seen: MailboxView) -> None:
     for each, said in zip(answer.lanes, seen.lanes, strict=True):
         assert 0 <= each.target <= min(each.ceiling, said.seeds)
         assert 0 <= each.factor <= 1 + 1e-9
+
+
+@given(VIEWS, st.lists(st.integers(0, 200), min_size=40, max_size=40))
+def test_warmup_and_own_traffic_together_keep_to_the_slope(seen: MailboxView, own: list[int]) -> None:
+    records = [replace(record, own=count) for record, count in zip(seen.history, own, strict=False)]
+    answer = allowance(replace(seen, history=tuple(records)))
+    used_to = max((record.accepted + record.own for record in records[-7:]), default=None)
+    if answer.target and used_to is not None and seen.own:
+        assert answer.target + seen.own <= max(answer.ceiling, 1.4 * used_to, used_to + 2) + 1e-6
 
 
 @given(VIEWS)

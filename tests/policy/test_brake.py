@@ -23,6 +23,8 @@ from warmup.policy.brake import (
 )
 from warmup.policy.evidence import Evidence, Finding, Sign, evidence_of
 from warmup.policy.headroom import GROWTH, LEAST, Headroom
+from warmup.policy.kin import related
+from warmup.policy.reputation import estimate
 from warmup.policy.standing import Standing
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -102,6 +104,23 @@ def test_a_few_messages_lost_by_chance_brake_nothing() -> None:
 def test_a_lane_leans_on_its_domain_at_the_same_receiver() -> None:
     assert judge_lane(good(8), START).standing is Standing.SOUND
     assert judge_lane(good(8), START, domain=[turned(8), turned(8)]).standing is not Standing.SOUND
+
+
+def test_a_lane_leans_more_on_its_operators_other_service_than_on_a_strangers() -> None:
+    other = [turned(6)]
+    stranger, kin, domain = (
+        estimate(good(8), START, **{whose: other}).harm for whose in ("mailbox", "operator", "domain")
+    )
+    assert stranger < kin < domain
+    assert estimate(good(60), START, operator=other).harm < kin / 2 + 0.01
+    assert judge_lane(good(8), START, operator=other).standing is Standing.WATCHED
+
+
+def test_consumer_and_business_service_are_related_and_others_are_not() -> None:
+    lanes = {"gmail": 1, "workspace": 2, "outlook": 3, "yahoo": 4}
+    assert related(lanes, "gmail") == ([2], [3, 4])
+    assert related(lanes, "microsoft365") == ([3], [1, 2, 4])
+    assert related(lanes, "yahoo") == ([], [1, 2, 3])
 
 
 def test_judging_again_changes_nothing_and_since_is_when_it_began() -> None:
@@ -218,8 +237,8 @@ def test_a_halted_lane_asks_ever_more_rarely_and_never_less_than_every_four_days
 
 
 def test_appetite_goes_with_the_inbox_share() -> None:
-    assert [appetite(ratio) for ratio in (None, 1.0, 0.92, 0.82, 0.2)] == [1, 1, 1, 0, 0]
-    assert appetite(0.87) == pytest.approx(0.5)
+    assert [appetite(ratio) for ratio in (None, 1.0, 0.94, 0.86, 0.2)] == [1, 1, 1, 0, 0]
+    assert appetite(0.90) == pytest.approx(0.5)
 
 
 def test_what_a_standing_keeps_falls_with_its_gravity() -> None:

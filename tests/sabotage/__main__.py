@@ -19,7 +19,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
-_PATIENCE_SECONDS = 420
+_PATIENCE_SECONDS = 900
 _SCENARIO = re.compile(r"^Scenario: (\w+)$", re.MULTILINE)
 # A line of tests.torture's table: name, tries, losses, doubles, breaches, figures.
 _LINE = re.compile(r"^(?P<scenario>\S.*?) +(\d+) +(?P<losses>\d+) +(?P<doubles>\d+) +(?P<breaches>\d+)(?:  |$)")
@@ -86,7 +86,8 @@ def apply(name: str, tree: Path, *, check_only: bool = False) -> None:
     files = [line.split("\t")[-1] for line in touched.stdout.split("\0") if line]
     if strangers := [file for file in files if not file.startswith("warmup/")]:
         raise NotSeen(f"the patch touches more than warmup/: {', '.join(strangers)}")
-    done = _ended(["git", "apply", *(["--check"] if check_only else []), patch], tree)
+    # A line of context is enough: what the patch takes out has to be there, whatever was written around it.
+    done = _ended(["git", "apply", "-C1", *(["--check"] if check_only else []), patch], tree)
     if done.returncode != 0:
         raise NotSeen(f"the patch does not apply any more: {_last(done.stderr)}")
 

@@ -430,7 +430,7 @@ async def test_a_mended_password_is_tried_at_once_by_a_daemon_that_was_refused(s
             await stage.send_next(circle)
         await stage.send_next(circle)
         assert stage.sandbox.record.refused_logins[ANNA] == refusals
-        doors, vault = stage.sandbox.doors(ANNA), Vault.open(stage.settings.vault.key_file, {})
+        doors, vault = stage.sandbox.doors(ANNA), Vault(KeyFile(path=stage.settings.vault.key_file).read())
         sealed = vault.seal(doors.password, mailbox=ANNA, protocol="smtp", host=doors.host)
         right = Credential(protocol=Protocol.SMTP, host=doors.host, sealed=sealed)
         await circle.ledger.mailboxes.set_credentials(stage.ids[ANNA], [right])

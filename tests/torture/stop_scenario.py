@@ -7,6 +7,7 @@ nothing and is told why, line for line in the log; a good one is in force at onc
 
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -120,7 +121,11 @@ def ended(stage: Stage, stops: Stops, kind: str, *, then: Callable[[], None] = l
     began = time.monotonic()
     daemon.send_signal(signal.SIGTERM)
     then()
-    code = daemon.wait(timeout=PATIENCE_SECONDS + SMTP_TIMEOUT_SECONDS)
+    try:
+        code = daemon.wait(timeout=PATIENCE_SECONDS + SMTP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        code = daemon.wait()
     seconds = time.monotonic() - began
     stops.kinds[kind] += 1
     stops.seconds.append(seconds)

@@ -10,9 +10,9 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, func, select
 
-from warmup.ledger.attempts import Claimed, claim_one
+from warmup.ledger.attempts import Claimed, Unmarked, claim_one
 from warmup.ledger.believed import Landing, Seen, landing
-from warmup.ledger.errors import LedgerUnsettled
+from warmup.ledger.errors import LedgerFailed, LedgerUnsettled
 from warmup.ledger.highwater import HighWater, Mark
 from warmup.ledger.installation import is_behind, is_shared, read_installation
 from warmup.ledger.sightings import Stage
@@ -43,7 +43,8 @@ class ErrandWriter:
     ) -> Claimed | Wait | Lapse:
         """Record a test with its one attempt, durably, or say why not: then nothing was recorded.
 
-        Its number is chosen here. Raises LedgerUnsettled, and LedgerError where nothing could be made durable.
+        Its number is chosen here. Raises LedgerUnsettled, LedgerFailed where nothing could be made durable, and
+        Unmarked where all but the mark was.
         """
         mark = await self._store.aside(self._high_water.read)
         try:
@@ -52,7 +53,10 @@ class ErrandWriter:
             )
         except _NotNow as refusal:
             return refusal.answer
-        await self._store.aside(self._high_water.raise_to, raised)
+        try:
+            await self._store.aside(self._high_water.raise_to, raised)
+        except LedgerFailed as failure:
+            raise Unmarked(claimed, failure) from failure
         return claimed
 
     async def landed(self, slot_id: SlotId) -> Landing | None:

@@ -6,6 +6,7 @@ is then out of every window, and what landed is known.
 """
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,11 +19,22 @@ from warmup.ledger.resealing import leave_no_trace
 from warmup.ledger.room import prove_room
 from warmup.ledger.slots import lapse_everything
 from warmup.ledger.store import Store
-from warmup.ledger.tables import attempts, installation, looks, mailboxes, outcomes, sightings, slots, standings
+from warmup.ledger.tables import (
+    attempts,
+    installation,
+    lapses,
+    looks,
+    mailboxes,
+    outcomes,
+    sightings,
+    slots,
+    standings,
+)
 from warmup.policy.mailbox import MailboxId, Role
 
 RESTORE_HOLD = timedelta(hours=24)
 _ASK_AGAIN = timedelta(minutes=1)
+_RESTORED = "restored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +152,16 @@ class InstallationWriter:
         known = await self.get()
         await self._store.aside(self._high_water.raise_to, Mark(known.incarnation, known.last_attempt))
 
+    async def never_tried(self, message_ids: Collection[str]) -> bool:
+        """True where one of them is a slot's that this incarnation might still send, or let lapse, and never tried."""
+        return await self._store.read(_never_tried, frozenset(message_ids))
+
+    async def begin_again(self, *, now: datetime) -> Restored:
+        """Take the ledger for restored, as `check_restore` does where the high-water mark says so."""
+        restored = await self._store.write(_begin_again, now=now)
+        await self._raise_mark()
+        return restored
+
     async def restore_to_come(self) -> bool:
         """True where the ledger went back and `check_restore` has not been asked since; changes nothing."""
         # The mark first: it never gets ahead of the ledger, so one read earlier is not ahead of one read later.
@@ -242,11 +264,23 @@ def _check_restore(connection: Connection, mark: Mark | None, *, now: datetime) 
     known = read_installation(connection)
     if is_behind(mark, known, shared=is_shared(connection)):
         return None
-    incarnation = max(known.incarnation, mark.incarnation if mark else 0) + 1
-    lapsed = lapse_everything(connection, now=now, reason="restored")
+    return _begin_again(connection, now=now, at_least=mark.incarnation if mark else 0)
+
+
+def _begin_again(connection: Connection, *, now: datetime, at_least: int = 0) -> Restored:
+    incarnation = max(read_installation(connection).incarnation, at_least) + 1
+    lapsed = lapse_everything(connection, now=now, reason=_RESTORED)
     held_until = now + RESTORE_HOLD
     _set(connection, incarnation=incarnation, restored_at=now, held_until=held_until)
     return Restored(incarnation=incarnation, lapsed=lapsed, held_until=held_until)
+
+
+def _never_tried(connection: Connection, message_ids: frozenset[str]) -> bool:
+    tried = exists().where(attempts.c.slot_id == slots.c.id)
+    # What an earlier return let lapse is known to have been sent in the time that was lost.
+    known = exists().where(lapses.c.slot_id == slots.c.id, lapses.c.reason == _RESTORED)
+    query = select(slots.c.id).where(slots.c.message_id.in_(message_ids), ~tried, ~known).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def is_shared(connection: Connection) -> bool:

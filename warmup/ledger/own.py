@@ -1,8 +1,10 @@
 """The operator's own traffic: when each mailbox was read for it, and the instants of what it sent."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -66,6 +68,10 @@ class OwnWriter:
         """Own messages sent after `since`."""
         return await self._store.read(_count, mailbox_id, since)
 
+    async def by_date(self, mailbox_id: MailboxId, *, zone: ZoneInfo, since: datetime) -> Counter[date]:
+        """Own messages sent after `since`, by civil date in `zone`."""
+        return await self._store.read(_by_date, mailbox_id, zone, since)
+
 
 def _record(
     connection: Connection, mailbox_id: MailboxId, messages: tuple[OwnMessage, ...], cursor: Cursor, *, now: datetime
@@ -123,3 +129,9 @@ def _last(connection: Connection, mailbox_id: MailboxId) -> OwnReading | None:
 def _count(connection: Connection, mailbox_id: MailboxId, since: datetime) -> int:
     recent = (own_messages.c.mailbox_id == mailbox_id) & (own_messages.c.at > since)
     return connection.execute(select(func.count()).select_from(own_messages).where(recent)).scalar_one()
+
+
+def _by_date(connection: Connection, mailbox_id: MailboxId, zone: ZoneInfo, since: datetime) -> Counter[date]:
+    recent = (own_messages.c.mailbox_id == mailbox_id) & (own_messages.c.at > since)
+    found = connection.execute(select(own_messages.c.at).where(recent)).scalars()
+    return Counter(at.astimezone(zone).date() for at in found)

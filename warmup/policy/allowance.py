@@ -4,7 +4,9 @@ The *ceiling* of the mailbox is the ramp at its level; a lane's is its share of 
 more than the ramp at the lane's own level. The lane's *volume* is what the control law makes of the day before
 (policy/brake), no more than its ceiling, its share of the domain's day at that receiver, and what its seeds can take;
 `factor` is volume / ceiling. What is taken from a braked lane is not given to the others. The limit less the operator's
-own traffic and the reserve is a wall for the sum. Every answer names what capped it.
+own traffic and the reserve is a wall for the sum. Both together, the day's warmup and the own traffic, keep to the
+ramp's slope: they are no more than the ramp's ceiling, or than the fastest growth on the most of the last week. So on
+the day real sending begins warmup gives way, and receivers see no jump. Every answer names what capped it.
 
 Whole messages are dealt out by date, without a die: first the ceilings, so that they add up, then each lane's volume
 for itself. So a lane of less than a message a day gets its turn, and one lane's brake moves no message of another.
@@ -22,13 +24,14 @@ from warmup.policy.headroom import GROWTH, headroom
 from warmup.policy.level import DayRecord, LaneDay, lane_level, last_active, level
 from warmup.policy.mailbox import MailboxId
 from warmup.policy.quota import reserve
-from warmup.policy.ramp import Ramp
+from warmup.policy.ramp import FASTEST, Ramp
 from warmup.policy.standing import Standing, worst
 
 DOMAIN_START: Final = 20.0
 """What receivers take from a domain without judging its volume (FACTS.md: about 20 clean messages make one warm)."""
 
 _DOMAIN_MEMORY: Final = timedelta(days=7)
+_SLOPE_MEMORY: Final = timedelta(days=7)
 _GOLDEN: Final = (math.sqrt(5) - 1) / 2
 _ALMOST: Final = 1e-6
 
@@ -167,7 +170,7 @@ def allowance(view: MailboxView) -> Allowance:
     """How much the mailbox may send on the view's date."""
     reached = level(view.history, today=view.date)
     ceiling = view.ramp.towards(view.target).ceiling(reached)
-    room, wall = _room(view)
+    room, wall = _room(view, ceiling)
     shares = _shares(ceiling, view)
     open_to = [_Open.of(lane, share, view) for lane, share in zip(view.lanes, shares, strict=True)]
     total = sum(each.volume for each in open_to)
@@ -260,8 +263,8 @@ def _domain_share(domain: DomainView, today: date, *, hunger: float) -> float:
     return float(each + (domain.rank < left))
 
 
-def _room(view: MailboxView) -> tuple[int, Cap]:
-    """What the limit leaves beside own traffic and the reserve; 0 for a mailbox that does not send."""
+def _room(view: MailboxView, ceiling: int) -> tuple[int, Cap]:
+    """What limit and slope leave beside own traffic and the reserve; 0 for a mailbox that does not send."""
     if not view.verified:
         return 0, Cap.UNVERIFIED
     if view.paused:
@@ -270,7 +273,19 @@ def _room(view: MailboxView) -> tuple[int, Cap]:
     room = max(0, view.limit - own - reserve(view.limit, view.reserve_ratio))
     # A day planned up to the wall itself would wait for yesterday's messages to leave the window, and lapse.
     room -= max(1, round(math.sqrt(room) / 3)) if room > 1 else 0
+    slope = _slope(view, ceiling)
+    if own and slope is not None and slope - own < room:
+        return max(0, slope - own), Cap.OWN_TRAFFIC
     return room, Cap.OWN_TRAFFIC if own else Cap.LIMIT
+
+
+def _slope(view: MailboxView, ceiling: int) -> int | None:
+    """The most that warmup and own traffic may come to together; None of a mailbox that never sent: nothing jumps."""
+    week = [record for record in view.history if record.date >= view.date - _SLOPE_MEMORY]
+    if not week:
+        return None
+    used_to = max(record.accepted + record.own for record in week)
+    return max(ceiling, int(used_to * FASTEST + _ALMOST), used_to + 2)
 
 
 def _whole(shares: Sequence[float], parts: Sequence[_Part], view: MailboxView) -> list[int]:
@@ -317,6 +332,6 @@ def _said(wall: Cap, view: MailboxView) -> str:
         Cap.UNVERIFIED: "never logged in yet",
         Cap.PAUSED: "paused",
         Cap.LIMIT: f"the limit of {view.limit} in 24 hours, less the reserve",
-        Cap.OWN_TRAFFIC: f"{view.own} own messages of the limit of {view.limit}",
+        Cap.OWN_TRAFFIC: f"{view.own} own messages of the limit of {view.limit}, and both together keep the slope",
     }
     return words[wall]

@@ -12,7 +12,7 @@ A lane braked in mid-day sends no more that day (policy/quota).
 
 `growth` is learned lane by lane: 40 % a day at first, the less of it the greater the lane's caution (policy/evidence),
 and no more than half of what the lane grew when it was braked growing, healing by 3 % of itself with every sound day
-(policy/headroom). `appetite` is 1 while at most 8 % of what was seen lately went astray, and falls to 0 at 18 %; it is
+(policy/headroom). `appetite` is 1 while at most 6 % of what was seen lately went astray, and falls to 0 at 14 %; it is
 read from the slow memory (policy/evidence), while the brake itself acts by the fast one and by the last few findings: a
 fresh turn shows there before it shows in any average. So three loops: one that brakes by multiplication within the day,
 one that holds within days, and one that learns over weeks at which growth spam stays near 3 %, since receivers judge
@@ -61,7 +61,7 @@ DOUBT_AGAIN: Final = 0.16
 """A sound lane is doubted at more harm than one that is yet to become sound: one stray message is not a change."""
 
 SLOW_HARM: Final = 0.19
-HALT_HARM: Final = 0.34
+HALT_HARM: Final = 0.40
 _FEWEST_HARM: Final = 3.0
 _FRESH: Final = 4
 """A fresh turn: of the last four messages three went wrong, or of the last eight four; halted at four, or six."""
@@ -110,14 +110,19 @@ def judge_lane(
     *,
     mailbox: Iterable[Evidence] = (),
     domain: Iterable[Evidence] = (),
+    operator: Iterable[Evidence] = (),
     previous: Verdict | None = None,
     interval: bool = True,
 ) -> Verdict:
-    """The verdict on one lane; `mailbox` is its other lanes' evidence, `domain` its domain's at the same receiver.
+    """The verdict on one lane.
+
+    `operator` is the evidence of the mailbox's lanes to other services of the same operator, `mailbox` that of all its
+    others, `domain` its domain's at the same receiver.
 
     `interval` False leaves out the 95 % interval, which is only reported and costs more than all the rest.
     """
-    return _verdict(own, estimate(own, now, mailbox=mailbox, domain=domain), now, previous, interval=interval)
+    about = estimate(own, now, mailbox=mailbox, domain=domain, operator=operator)
+    return _verdict(own, about, now, previous, interval=interval)
 
 
 def judge_mailbox(

@@ -25,13 +25,17 @@ STEP_BACK: Final = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayRecord:
-    """A mailbox's planned date and what came of it, in messages; `level` as it was then, where that is known."""
+    """A mailbox's planned date and what came of it, in messages; `level` as it was then, where that is known.
+
+    `own` is what its operator sent besides.
+    """
 
     date: date
     ceiling: int
     target: int
     accepted: int
     level: int | None = None
+    own: int = 0
 
     @property
     def was_sent(self) -> bool:

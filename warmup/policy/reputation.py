@@ -2,8 +2,9 @@
 
 Two figures. The *inbox share* is what is reported: the slow memory's, as a Beta posterior with its central 95 %
 interval. `missing` is not inbox. The *harm share* is what brakes: the fast memory's, leaning on its neighbours where it
-knows little (shrinkage): on the domain's other lanes at the same receiver, worth up to `DOMAIN` messages, and on the
-mailbox's other lanes, worth up to `MAILBOX`. A newcomer is supposed to have `NEWCOMER` harm, worth `DOUBT` messages.
+knows little (shrinkage): on the domain's other lanes at the same receiver, worth up to `DOMAIN` messages, on the
+mailbox's lane to the other service of the same operator (policy/kin), worth up to `OPERATOR`, and on its other lanes,
+worth up to `MAILBOX`. A newcomer is supposed to have `NEWCOMER` harm, worth `DOUBT` messages.
 
 Faded weights are not a count: the interval uses the number of equally weighed messages that would tell as much
 (Kish 1965: (Σw)²/Σw²).
@@ -15,9 +16,10 @@ from datetime import datetime
 from typing import Final
 
 from warmup.policy.beta import beta_quantile
-from warmup.policy.evidence import Evidence, pooled
+from warmup.policy.evidence import NOTHING, Evidence, pooled
 
 DOMAIN: Final = 6.0
+OPERATOR: Final = 4.0
 MAILBOX: Final = 2.0
 DOUBT: Final = 2.0
 NEWCOMER: Final = 0.04
@@ -63,8 +65,12 @@ def estimate(
     *,
     mailbox: Iterable[Evidence] = (),
     domain: Iterable[Evidence] = (),
+    operator: Iterable[Evidence] = (),
 ) -> Estimate:
-    """The estimate of one subject at `now`; what it may lean on: its `mailbox`'s other lanes, its `domain`'s here."""
+    """The estimate of one subject at `now`.
+
+    What it may lean on: its `mailbox`'s other lanes, its `domain`'s here, its own at the `operator`'s other services.
+    """
     faded = own.by(now)
     good, bad = posterior(faded)
     return Estimate(
@@ -72,7 +78,7 @@ def estimate(
         weight=faded.slow.weight,
         good=good,
         bad=bad,
-        harm=harm_share(faded, pooled(mailbox, now), pooled(domain, now)),
+        harm=harm_share(faded, pooled(mailbox, now), pooled(domain, now), pooled(operator, now)),
     )
 
 
@@ -86,10 +92,10 @@ def posterior(faded: Evidence) -> tuple[float, float]:
     )
 
 
-def harm_share(faded: Evidence, mailbox: Evidence, domain: Evidence) -> float:
+def harm_share(faded: Evidence, mailbox: Evidence, domain: Evidence, operator: Evidence = NOTHING) -> float:
     """The share of messages that go wrong, 0–1, by the fast memory and what it leans on."""
     harm, weight = faded.fast.harm + DOUBT * NEWCOMER, faded.fast.weight + DOUBT
-    for neighbour, most in ((domain, DOMAIN), (mailbox, MAILBOX)):
+    for neighbour, most in ((domain, DOMAIN), (operator, OPERATOR), (mailbox, MAILBOX)):
         if neighbour.fast.weight > 0:
             lean = min(most, neighbour.fast.weight)
             harm += lean * neighbour.fast.harm / neighbour.fast.weight

@@ -14,7 +14,7 @@ from datetime import datetime
 import structlog
 
 from warmup.clock import pause
-from warmup.ledger.attempts import Claimed
+from warmup.ledger.attempts import Claimed, Unmarked
 from warmup.ledger.believed import Landing
 from warmup.ledger.sightings import NewSighting
 from warmup.ledger.slots import NewSlot
@@ -30,7 +30,7 @@ from warmup.steps.circle import Circle
 from warmup.steps.letter import letter
 from warmup.steps.observe import look, watched
 from warmup.steps.own import read_own_traffic
-from warmup.steps.send import record, rules, submit
+from warmup.steps.send import give_back, record, rules, submit
 from warmup.steps.view import seeds_of
 from warmup.wire.errors import WireError
 from warmup.wire.imap import ImapSession
@@ -104,9 +104,13 @@ async def send_test(mailbox: Mailbox, recipient: Mailbox, circle: Circle) -> Sen
         new, (), sender=mailbox, recipient=recipient, opener_names=names, grammars=circle.grammars, header=header
     )
     async with circle.doors.smtp(mailbox) as session:
-        claimed = await circle.ledger.errands.claim(
-            mailbox.id, new, date=date_of(now, mailbox.zone), now=now, rules=rules(circle), node=circle.node
-        )
+        try:
+            claimed = await circle.ledger.errands.claim(
+                mailbox.id, new, date=date_of(now, mailbox.zone), now=now, rules=rules(circle), node=circle.node
+            )
+        except Unmarked as failure:
+            await give_back(failure.claimed, mailbox, str(failure), circle)
+            raise
         if not isinstance(claimed, Claimed):
             return claimed
         try:

@@ -19,7 +19,7 @@ from warmup.policy.ramp import ramp_named
 from warmup.policy.window import date_of, spans
 from warmup.steps.circle import Circle
 from warmup.steps.judge import verdict_of
-from warmup.steps.view import MEMORY, lane_history, own_traffic, view_of
+from warmup.steps.view import MEMORY, lane_history, mailbox_history, own_by_date, own_traffic, view_of
 
 SHUT = "the window is shut"
 _ONE_DAY = timedelta(days=1)
@@ -122,7 +122,9 @@ def _date(prospect: Prospect, now: datetime) -> _Date:
         return _Date()
     answer = allowance(view)
     return _Date(
-        record=DayRecord(date=view.date, ceiling=answer.ceiling, target=answer.target, accepted=answer.target),
+        record=DayRecord(
+            date=view.date, ceiling=answer.ceiling, target=answer.target, accepted=answer.target, own=view.own or 0
+        ),
         lanes={
             lane.provider: LaneDay(
                 date=view.date, ceiling=lane.ceiling, factor=lane.factor, target=lane.target, accepted=lane.target
@@ -210,9 +212,7 @@ async def _kin_view(other: Mailbox, rank: int, view: MailboxView, circle: Circle
         own=await own_traffic(other, circle),
         verified=other.state is not State.UNVERIFIED,
         paused=other.state is State.PAUSED,
-        history=tuple(
-            DayRecord(date=day.date, ceiling=day.ceiling, target=day.target, accepted=day.accepted) for day in history
-        ),
+        history=mailbox_history(history, await own_by_date(other, circle)),
         lanes=tuple(
             replace(
                 lane,

@@ -23,6 +23,7 @@ from warmup.policy.blame import Blame, Scope, blame
 from warmup.policy.brake import Verdict, judge_domain, judge_lane, judge_mailbox
 from warmup.policy.evidence import Evidence, Finding, Sign, evidence_of, sign_of
 from warmup.policy.headroom import GROWTH
+from warmup.policy.kin import related
 from warmup.policy.mailbox import Mailbox, MailboxId
 from warmup.policy.objection import Objection, is_about, is_held_against_us, objected, objection, unvouched
 from warmup.steps.aside import aside
@@ -147,7 +148,8 @@ def judged_lanes(
                 judge_lane(
                     evidence,
                     now,
-                    mailbox=[other for name, other in mine.items() if name != provider],
+                    operator=related(mine, provider)[0],
+                    mailbox=related(mine, provider)[1],
                     domain=[
                         other for (owner, name), other in lanes.items() if name == provider and owner != mailbox.id
                     ],

@@ -28,6 +28,7 @@ from warmup.policy.mailbox import Mailbox, MailboxId, Protocol, SlotId
 from warmup.steps import report
 from warmup.steps.circle import Circle
 from warmup.steps.engage import engage
+from warmup.steps.proof import look_for_proof
 from warmup.steps.report import Found
 from warmup.steps.trouble import door_opened, door_shut, is_left_alone
 from warmup.wire.errors import WireError
@@ -100,6 +101,7 @@ async def _look_into(folder: Watched, mailbox: Mailbox, session: ImapSession, ci
             awaited = {watch.message_id: watch for watch in await circle.ledger.sightings.awaited(mailbox.id)}
             read = _read(batch, state, circle)
             found = _ours(read, folder, mailbox, awaited, circle)
+            await look_for_proof(read, mailbox, awaited, circle)
             found = await _in_promotions(found, session)
             # Before the cursor passes them: a report is kept once however often it is read, but has to be read.
             await report.bring_home(read, mailbox, session, circle)

@@ -86,11 +86,11 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
             slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node
         )
     except Unmarked as failure:
-        await _give_back(failure.claimed, mailbox, str(failure), circle)
+        await give_back(failure.claimed, mailbox, str(failure), circle)
         return False
     except LedgerFailed as failure:
         if (claimed := await _claimed_after_all(slot, circle)) is not None:
-            await _give_back(claimed, mailbox, str(failure), circle)
+            await give_back(claimed, mailbox, str(failure), circle)
         return False
     match claim:
         case Claimed() as claimed:
@@ -113,7 +113,7 @@ async def _claimed_after_all(slot: Slot, circle: Circle) -> Claimed | None:
         await pause(circle.settings.daemon.tick_seconds)
 
 
-async def _give_back(claimed: Claimed, mailbox: Mailbox, why: str, circle: Circle) -> None:
+async def give_back(claimed: Claimed, mailbox: Mailbox, why: str, circle: Circle) -> None:
     """End an attempt of which not a byte has left: the slot may go another time."""
     await record(claimed, mailbox, Deferred(reply=None, reason=why), circle)
 

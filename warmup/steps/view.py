@@ -4,7 +4,7 @@ Only what was known before the date is looked at, so that the order in which mai
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -20,6 +20,10 @@ from warmup.steps.judge import verdict_of
 
 MEMORY = timedelta(days=60)
 """How far back levels are folded from (policy/level: a gap of more than 30 days starts again)."""
+
+
+OWN_MEMORY = timedelta(days=9)
+"""How far back own traffic is read by date: a day more than `allowance` remembers, and one for the zone."""
 
 
 async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
@@ -60,9 +64,7 @@ async def view_of(mailbox: Mailbox, on: date, circle: Circle) -> MailboxView:
         reserve_ratio=circle.settings.limits.own_reserve_ratio,
         verified=mailbox.state is not State.UNVERIFIED,
         paused=mailbox.state is State.PAUSED,
-        history=tuple(
-            DayRecord(date=day.date, ceiling=day.ceiling, target=day.target, accepted=day.accepted) for day in history
-        ),
+        history=mailbox_history(history, await own_by_date(mailbox, circle)),
         lanes=lanes,
         mailbox=verdict_of(judged.mailbox),
         domain=verdict_of(judged.domain),
@@ -95,6 +97,16 @@ def seeds_of(mailbox: Mailbox, fleet: Sequence[Mailbox]) -> tuple[Mailbox, ...]:
     return strangers or tuple(others)
 
 
+def mailbox_history(history: Sequence[Day], own: Mapping[date, int]) -> tuple[DayRecord, ...]:
+    """A mailbox's planned days, oldest first, with the `own` traffic of their dates."""
+    return tuple(
+        DayRecord(
+            date=day.date, ceiling=day.ceiling, target=day.target, accepted=day.accepted, own=own.get(day.date, 0)
+        )
+        for day in history
+    )
+
+
 def lane_history(history: Sequence[Day], provider: str) -> tuple[LaneDay, ...]:
     """One lane's planned days, oldest first."""
     return tuple(
@@ -121,6 +133,11 @@ async def domain_volumes(kin: Sequence[Mailbox], on: date, circle: Circle) -> de
             for lane in day.lanes:
                 volumes[lane.provider][day.date] += lane.accepted
     return volumes
+
+
+async def own_by_date(mailbox: Mailbox, circle: Circle) -> Mapping[date, int]:
+    """The operator's own messages of the last days, by the mailbox's dates; as far as they could be read."""
+    return await circle.ledger.own.by_date(mailbox.id, zone=mailbox.zone, since=circle.clock.now() - OWN_MEMORY)
 
 
 async def own_traffic(mailbox: Mailbox, circle: Circle) -> int | None:

@@ -15,6 +15,7 @@ from warmup.cli.simulation.tally import Tally
 from warmup.policy.allowance import Allowance, DomainView, LaneAllowance, LaneView, MailboxView, allowance
 from warmup.policy.brake import Verdict, judge_domain, judge_lane, judge_mailbox, kept
 from warmup.policy.evidence import Evidence
+from warmup.policy.kin import related
 from warmup.policy.level import DayRecord, LaneDay
 from warmup.policy.mailbox import MailboxId
 from warmup.policy.quota import LaneDay as LaneNow
@@ -163,12 +164,15 @@ class Circle:
         width = len(box.lanes)
         first = (box.number - self._boxes[0].number) * width
         mine = {at: known[first + at] for at in range(width) if first + at in known}
+        named = {box.lanes[at].provider: evidence for at, evidence in mine.items()}
         for at, evidence in mine.items():
             lane = box.lanes[at]
+            kin, others = related(named, lane.provider)
             lane.verdict = judge_lane(
                 evidence,
                 now,
-                mailbox=[other for key, other in mine.items() if key != at],
+                operator=kin,
+                mailbox=others,
                 domain=[other for key, other in known.items() if key % width == at and key != first + at],
                 previous=lane.verdict,
                 interval=False,
