@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -61,7 +61,7 @@ class Plan:
 
     `restarts` of the daemon, `outages` of the servers; both at days drawn from the seed. `kept` is `retention.days`.
     In 99 of 100 samples the loop may be late by `lag` seconds for everybody who wants a core of the machine, besides
-    what a bystander is late on it.
+    what a bystander is late on it; and a busy machine may take `patience` times as long.
     """
 
     mailboxes: int
@@ -72,6 +72,7 @@ class Plan:
     outages: int
     kept: int
     lag: float
+    patience: float
 
     @property
     def speed(self) -> float:
@@ -80,8 +81,10 @@ class Plan:
 
 
 PLANS = {
-    Form.SHORT: Plan(mailboxes=12, days=7, seconds=28, chaos=0.01, restarts=1, outages=1, kept=3, lag=2.0),
-    Form.FULL: Plan(mailboxes=100, days=66, seconds=840, chaos=0.01, restarts=6, outages=12, kept=3, lag=0.1),
+    Form.SHORT: Plan(mailboxes=12, days=7, seconds=28, chaos=0.01, restarts=1, outages=1, kept=3, lag=2.0, patience=4),
+    Form.FULL: Plan(
+        mailboxes=100, days=66, seconds=840, chaos=0.01, restarts=6, outages=12, kept=3, lag=0.1, patience=1
+    ),
 }
 
 
@@ -104,7 +107,7 @@ class Course:
     peak: float = 0.0
     ended: datetime = NEVER
     bystander: list[float] = field(default_factory=list)
-    loads: list[float] = field(default_factory=list)
+    crowds: list[float] = field(default_factory=list)
 
     @property
     def alone(self) -> list[Day]:
@@ -118,8 +121,8 @@ class Course:
 
     @property
     def crowd(self) -> float:
-        """How many wanted each core of this machine meanwhile, at least 1: nobody is in time where others run."""
-        return max(1.0, median(self.loads) / (os.cpu_count() or 1))
+        """How many wanted each core of this machine meanwhile."""
+        return median(self.crowds)
 
     def lags(self) -> Lags:
         """Those of all days."""
@@ -131,7 +134,7 @@ class Course:
 
 def run(form: Form, folder: Path) -> Outcome:
     """Play the plan of `form`; say the course on stderr and what was broken in the outcome."""
-    plan = PLANS[form]
+    plan = fitting(PLANS[form])
     town = Town.open(
         folder / "town",
         *("--start", datetime.now(UTC).isoformat(), "--speed", str(plan.speed)),
@@ -151,6 +154,16 @@ def run(form: Form, folder: Path) -> Outcome:
         town.close()
 
 
+def crowd() -> float:
+    """How many want each core of this machine, at least 1: nobody is in time where others run."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def fitting(plan: Plan) -> Plan:
+    """The plan with as much time as this machine has need of, and may take: less than a day's work fits in no day."""
+    return replace(plan, seconds=plan.seconds * min(plan.patience, crowd()))
+
+
 def receivers(town: Town) -> str:
     """Three receiving providers that all domains of the mail world belong to, as configuration."""
     domains = sorted({account["domain"] for account in town.accounts})
@@ -161,10 +174,10 @@ def receivers(town: Town) -> str:
 
 
 def surroundings(plan: Plan) -> dict[str, str]:
-    """What the daemon is told besides: a rehearsal, and room for a restart within a day of a few seconds."""
+    """What the daemon is told besides: a rehearsal, and room for what takes a second where a second is hours."""
     return {
         "WARMUP__REHEARSAL__SPEED": str(plan.speed),
-        "WARMUP__SEND__GRACE_SECONDS": str(6 * 3600),
+        "WARMUP__SEND__GRACE_SECONDS": str(12 * 3600),
         "WARMUP__LIMITS__OWN_FRESH_MINUTES": str(3 * 24 * 60),
         "WARMUP__LIMITS__LISTENING_DAYS": "0",
         "WARMUP__RETENTION__DAYS": str(plan.kept),
@@ -199,7 +212,7 @@ def play(plan: Plan, town: Town, house: House) -> Course:
             say(plan, course, asked)
         asleep = time.monotonic()
         time.sleep(NAP)
-        course.loads.append(os.getloadavg()[0])
+        course.crowds.append(crowd())
         course.bystander.append(time.monotonic() - asleep - NAP)
     course.days[-1].lags.add(gauges.lags())
     course.peak = gauges.peak()
