@@ -9,7 +9,6 @@ the scheduler down, since `shutdown` would cancel running coroutines.
 """
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, timedelta
 
@@ -65,7 +64,6 @@ class Daemon:
         self._leap: Leap | None = None
         self._stands_still = False
         self._asked_to_stop = asyncio.Event()
-        self._turn = asyncio.Lock()
         self._engine: LocalEngine | None = None
 
     @property
@@ -141,8 +139,7 @@ class Daemon:
 
         self._supervisor.say("STOPPING=1")
         scheduler.pause()
-        seconds = time_to_end(settings.daemon.drain_seconds)
-        clean, _ = await asyncio.gather(self.engine.drain(seconds), self._tick_ended(seconds))
+        clean = await self.engine.drain(time_to_end(settings.daemon.drain_seconds))
         scheduler.shutdown(wait=False)
         watch.cancel()
         self._ready = False
@@ -189,21 +186,19 @@ class Daemon:
             log.warning("clock was set back, time stands still until then", until=clock.now().isoformat())
         self._stands_still = stands_still
 
-    async def _tick_ended(self, seconds: float) -> None:
-        """Wait for a tick that is under way: shut down, the clock's hand would cancel it, and report that."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._turn.acquire(), seconds)
-
     async def _guarded_tick(self) -> None:
         try:
-            async with self._turn:
-                await self.tick()
+            await self.tick()
         except LedgerFailed as failure:
             self._tells_of(str(failure))
         except LedgerBusy as busy:
             log.error("ledger lost", error=str(busy))
             self._lost = busy
             self.ask_to_stop()
+        except asyncio.CancelledError:
+            # The clock's hand is shut down: what was asked of the ledger ends by itself, and nobody waits for it.
+            if not self._asked_to_stop.is_set():
+                raise
         except Exception:  # the edge of a tick: logged, and the next tick asks again
             log.exception("tick failed")
 
