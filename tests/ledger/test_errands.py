@@ -123,8 +123,8 @@ async def test_nobody_answers_it_and_it_is_no_contact(world: World) -> None:
     slot = await went(world, NOW)
     await world.see(slot, Placement.INBOX, NOW + HOUR)
     history = world.ledger.history
-    assert await history.answerable(world.sender.id, since=NOW - HOUR, until=NOW + 9 * HOUR) == ()
-    assert await history.contacts(world.sender.id, since=date.min, until=date.max) == {}
+    assert await history.answerable([world.sender.id], since=NOW - HOUR, until=NOW + 9 * HOUR) == ()
+    assert await history.contacts([world.sender.id], since=date.min, until=date.max) == {}
     assert await history.load(since=date.min, until=date.max) == {}
 
 

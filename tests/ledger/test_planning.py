@@ -88,8 +88,10 @@ async def test_contacts_and_loads_leave_out_the_date_being_planned(world: World)
     await world.plan(3, at=NOW - DAY)
     await world.plan(2)
     since, until = (NOW - 9 * DAY).date(), NOW.date()
-    assert await world.ledger.history.contacts(world.sender.id, since=since, until=until) == {bob.id: 2, eve.id: 1}
+    contacts = await world.ledger.history.contacts([world.sender.id, bob.id], since=since, until=until)
+    assert contacts == {world.sender.id: {bob.id: 2, eve.id: 1}}
     assert await world.ledger.history.load(since=since, until=until) == {bob.id: 2, eve.id: 1}
+    assert await world.ledger.history.planned_by(since=since, until=until) == {world.sender.id: 3}
 
 
 async def test_a_message_read_in_the_inbox_may_be_answered_once(world: World) -> None:
@@ -101,14 +103,18 @@ async def test_a_message_read_in_the_inbox_may_be_answered_once(world: World) ->
     await world.see(to_eve, Placement.SPAM, NOW + HOUR)
 
     answerable = world.ledger.history.answerable
-    (found,) = await answerable(bob.id, since=NOW, until=NOW + DAY)
-    assert (found.slot, found.receiver, found.seen_at, found.length) == (to_bob, "send.test", NOW + HOUR, 1)
-    assert await answerable(bob.id, since=NOW, until=NOW + HOUR) == ()
+    (found,) = await answerable([bob.id], since=NOW, until=NOW + DAY)
+    assert (found.slot_id, found.sender_id, found.recipient_id) == (to_bob.id, world.sender.id, bob.id)
+    assert (found.thread_id, found.grammar, found.seen_at) == (to_bob.thread_id, to_bob.grammar, NOW + HOUR)
+    assert (found.language, found.length) == (to_bob.language, 1)
+    halves = [await answerable([bob.id], since=NOW, until=NOW + DAY, part=(k, 2)) for k in range(2)]
+    assert sorted(map(len, halves)) == [0, 1]
+    assert await answerable([bob.id], since=NOW, until=NOW + HOUR) == ()
     answer = world.new_slot(
         1, NOW + DAY, world.sender, kind=Kind.REPLY, in_reply_to=to_bob.id, thread_id=to_bob.thread_id
     )
     await world.ledger.slots.record(bob.id, new_day(NOW + DAY, target=1), [answer], now=NOW + DAY)
-    assert await answerable(bob.id, since=NOW, until=NOW + DAY) == ()
+    assert await answerable([bob.id], since=NOW, until=NOW + DAY) == ()
 
 
 async def test_nothing_is_answered_from_junk_unless_it_was_rescued(world: World) -> None:
@@ -117,12 +123,12 @@ async def test_nothing_is_answered_from_junk_unless_it_was_rescued(world: World)
     await world.send(to_eve)
     await world.see(to_eve, Placement.SPAM, NOW + HOUR)
     answerable, engagements = world.ledger.history.answerable, world.ledger.engagements
-    assert await answerable(eve.id, since=NOW, until=NOW + DAY) == ()
+    assert await answerable([eve.id], since=NOW, until=NOW + DAY) == ()
     intent = await engagements.intend(to_eve.id, Action.RESCUE, mailbox_id=eve.id, now=NOW + HOUR)
     assert intent is not None
-    assert await answerable(eve.id, since=NOW, until=NOW + DAY) == ()
+    assert await answerable([eve.id], since=NOW, until=NOW + DAY) == ()
     await engagements.end(intent, Result.DONE, now=NOW + HOUR)
-    assert [found.slot for found in await answerable(eve.id, since=NOW, until=NOW + DAY)] == [to_eve]
+    assert [found.slot_id for found in await answerable([eve.id], since=NOW, until=NOW + DAY)] == [to_eve.id]
 
 
 async def test_a_thread_names_the_ids_its_messages_arrived_with(world: World) -> None:
@@ -140,6 +146,6 @@ async def test_a_removed_sender_is_not_answered(world: World) -> None:
     (slot,) = await world.plan(1, sender=gone)
     await world.send(slot)
     await world.see(slot, Placement.INBOX, NOW + HOUR)
-    assert len(await world.ledger.history.answerable(world.seeds[0].id, since=NOW, until=NOW + DAY)) == 1
+    assert len(await world.ledger.history.answerable([world.seeds[0].id], since=NOW, until=NOW + DAY)) == 1
     await world.ledger.mailboxes.remove(gone.id, now=NOW + HOUR)
-    assert await world.ledger.history.answerable(world.seeds[0].id, since=NOW, until=NOW + DAY) == ()
+    assert await world.ledger.history.answerable([world.seeds[0].id], since=NOW, until=NOW + DAY) == ()

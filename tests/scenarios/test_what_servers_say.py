@@ -323,11 +323,11 @@ async def test_an_answer_by_a_person_is_counted_and_its_message_not_answered_aga
         stage.clock.raise_to(stage.clock.now() + timedelta(hours=1))
         await observe(slot.recipient_id, circle)
         until = stage.clock.now() + timedelta(days=1)
-        assert len(await circle.ledger.history.answerable(slot.recipient_id, since=START, until=until)) == 1
+        assert len(await circle.ledger.history.answerable([slot.recipient_id], since=START, until=until)) == 1
         answer = f"From: {BERT}\nTo: {ANNA}\nMessage-ID: <1@two.test>\nIn-Reply-To: {slot.message_id}\n\nThank you!\n"
         await stage.put(ANNA, answer)
         await observe(stage.ids[ANNA], circle)
-        assert await circle.ledger.history.answerable(slot.recipient_id, since=START, until=until) == ()
+        assert await circle.ledger.history.answerable([slot.recipient_id], since=START, until=until) == ()
         assert f'warmup_replies_total{{mailbox="{ANNA}"}} 1.0' in await stage.said(circle)
 
 

@@ -10,12 +10,13 @@ from datetime import datetime
 
 from warmup.cli.faults import Fault, bad_input, wrong_usage
 from warmup.config import Settings, is_zone
-from warmup.config.kinds import endpoint, is_loopback
+from warmup.config.holidays import calendar_named
+from warmup.config.kinds import endpoint, is_loopback, times_in, weekdays_in
 from warmup.config.mistakes import did_you_mean
 from warmup.config.settings import zone_hint
 from warmup.ledger.enrolled import NewMailbox
 from warmup.mail.address import Address, domain_of, local_part, needs_smtputf8, parse_address
-from warmup.policy.mailbox import Endpoint, Protocol, Role, Security, SmtpAuth
+from warmup.policy.mailbox import Endpoint, Hours, Profile, Protocol, Role, Security, SmtpAuth
 from warmup.policy.provider import CUSTOM, Provider, Providers
 from warmup.policy.ramp import RAMP_NAMES, RampUnknown, ramp_named
 from warmup.wire.discovery import Found, strangers
@@ -35,6 +36,10 @@ class Wish:
     target: int | None = None
     ramp: str | None = None
     timezone: str | None = None
+    weekdays: str | None = None
+    hours: str | None = None
+    holidays: str | None = None
+    profile: Profile | None = None
     role: Role = Role.BOTH
     smtp: str | None = None
     smtp_security: Security | None = None
@@ -87,6 +92,9 @@ def draft(wish: Wish, *, settings: Settings, providers: Providers, now: datetime
         target=checked_target(wish.target, limit=limit),
         daily_limit=limit,
         timezone=checked_zone(wish.timezone or settings.window.timezone),
+        hours=checked_hours(wish.weekdays, wish.hours, usual=settings.window.hours),
+        holidays=checked_holidays(wish.holidays),
+        profile=wish.profile,
         smtp=smtp,
         smtp_auth=wish.smtp_auth,
         imap=imap,
@@ -171,6 +179,26 @@ def checked_zone(name: str) -> str:
     if not is_zone(name):
         raise bad_input(f'"{name}" is not a time zone{zone_hint(name)}')
     return name
+
+
+def checked_hours(weekdays: str | None, hours: str | None, *, usual: Hours) -> Hours | None:
+    """The window that was said, what was not said as it is `usual`ly; None where nothing was."""
+    if weekdays is None and hours is None:
+        return None
+    try:
+        days = usual.days if weekdays is None else weekdays_in(weekdays)
+        start, end = (usual.start, usual.end) if hours is None else times_in(hours)
+        return Hours(days=days, start=start, end=end)
+    except ValueError as wrong:
+        raise bad_input(str(wrong)) from wrong
+
+
+def checked_holidays(calendar: str | None) -> str | None:
+    """The name of a calendar of holidays there is, "" for none; None where nothing was said."""
+    try:
+        return None if calendar is None else calendar_named(calendar)
+    except ValueError as wrong:
+        raise bad_input(str(wrong)) from wrong
 
 
 def checked_name(name: str) -> str:

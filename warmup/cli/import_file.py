@@ -16,7 +16,7 @@ from warmup.cli.enrolment import Wish
 from warmup.cli.faults import Fault, bad_input
 from warmup.cli.password import PasswordSource
 from warmup.config.mistakes import did_you_mean
-from warmup.policy.mailbox import Role, Security, SmtpAuth
+from warmup.policy.mailbox import Profile, Role, Security, SmtpAuth
 
 _LARGEST = 16 * 1024 * 1024
 _WORDS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
@@ -152,6 +152,10 @@ _COLUMNS: dict[str, Callable[[str, str], Any]] = {
     "target": _number,
     "ramp": _text,
     "timezone": _text,
+    "weekdays": _text,
+    "hours": _text,
+    "holidays": _text,
+    "profile": _one_of(Profile),
     "role": _one_of(Role),
     "smtp": _text,
     "smtp_security": _one_of(Security),

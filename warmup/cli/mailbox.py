@@ -31,7 +31,12 @@ def add(
     daily_limit: options.DailyLimit = None,
     target: options.Target = None,
     ramp: options.Ramp = None,
+    start: options.StartAt = None,
     timezone: options.Timezone = None,
+    weekdays: options.Weekdays = None,
+    hours: options.Hours = None,
+    holidays: options.Holidays = None,
+    profile: options.ProfileKind = None,
     role: Annotated[Role, typer.Option(help="sender, seed, both or control.")] = Role.BOTH,
     smtp: options.Smtp = None,
     smtp_security: options.SmtpSecurity = None,
@@ -61,6 +66,10 @@ def add(
         target=target,
         ramp=ramp,
         timezone=timezone,
+        weekdays=weekdays,
+        hours=hours,
+        holidays=holidays,
+        profile=profile,
         role=role,
         smtp=smtp,
         smtp_security=smtp_security,
@@ -75,7 +84,7 @@ def add(
     )
     source = PasswordSource(stdin=password_stdin, variable=password_env, file=password_file)
     means = Means(source=source, oauth=oauth, patience=timeout)
-    asyncio.run(change.enrol(invocation(ctx), wish, means, verify=not no_verify))
+    asyncio.run(change.enrol(invocation(ctx), wish, means, start=start, verify=not no_verify))
 
 
 @app.command("import")
@@ -112,7 +121,12 @@ def set_(
     daily_limit: options.DailyLimit = None,
     target: options.Target = None,
     ramp: options.Ramp = None,
+    start: options.StartAt = None,
     timezone: options.Timezone = None,
+    weekdays: options.Weekdays = None,
+    hours: options.Hours = None,
+    holidays: options.Holidays = None,
+    profile: options.ProfileKind = None,
     role: Annotated[Role | None, typer.Option(help="sender, seed, both or control.")] = None,
     smtp: options.Smtp = None,
     smtp_security: options.SmtpSecurity = None,
@@ -135,6 +149,10 @@ def set_(
         target=target,
         ramp=ramp,
         timezone=timezone,
+        weekdays=weekdays,
+        hours=hours,
+        holidays=holidays,
+        profile=profile,
         role=role,
         smtp=smtp,
         smtp_security=smtp_security,
@@ -147,7 +165,7 @@ def set_(
         name=name,
     )
     source = PasswordSource(stdin=password_stdin, variable=password_env, file=password_file)
-    asyncio.run(change.alter(invocation(ctx), address, wish, source, verify=not no_verify))
+    asyncio.run(change.alter(invocation(ctx), address, wish, source, start=start, verify=not no_verify))
 
 
 _ALL = Annotated[bool, typer.Option("--all", help="Every mailbox.")]

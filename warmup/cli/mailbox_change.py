@@ -10,16 +10,18 @@ from warmup.cli.enrolment import Draft, Wish, draft
 from warmup.cli.faults import Exit, bad_input, wrong_usage
 from warmup.cli.finding import found_for
 from warmup.cli.invocation import Invocation
+from warmup.cli.mailbox_options import Start
 from warmup.cli.output import print_json, progress, say, warn
 from warmup.cli.parts import Parts, parts_of
 from warmup.cli.password import PasswordSource
 from warmup.cli.proof import Means, Proof, check_means, hosts_of, kept_means, kept_proof, proof_of
+from warmup.cli.sent import start_of
 from warmup.cli.verification import Folders, verified
 from warmup.ledger.enrolled import NewMailbox
 from warmup.ledger.errors import DuplicateMailbox
 from warmup.mail.address import account_form
 from warmup.policy.authority import AuthorityName
-from warmup.policy.mailbox import Endpoint, Mailbox, Protocol, Role, Security, SmtpAuth
+from warmup.policy.mailbox import Endpoint, Mailbox, Profile, Protocol, Role, Security, SmtpAuth
 from warmup.policy.provider import Provider
 
 
@@ -40,6 +42,10 @@ class Change:
     target: int | None = None
     ramp: str | None = None
     timezone: str | None = None
+    weekdays: str | None = None
+    hours: str | None = None
+    holidays: str | None = None
+    profile: Profile | None = None
     role: Role | None = None
     smtp: str | None = None
     smtp_security: Security | None = None
@@ -57,8 +63,12 @@ class Change:
         return all(getattr(self, field.name) is None for field in fields(self))
 
 
-async def enrol(here: Invocation, wish: Wish, means: Means, *, verify: bool) -> None:
+async def enrol(here: Invocation, wish: Wish, means: Means, *, start: Start | None = None, verify: bool) -> None:
     """Check, log in to both servers, save: in this order, so that nothing half-enrolled is ever kept."""
+    if start is Start.AUTO and not verify:
+        raise wrong_usage(
+            "--start auto reads the Sent folder, and --no-verify logs in nowhere", "leave one of them out"
+        )
     async with parts_of(here) as parts:
         now = parts.clock.now()
         plan = await drafted(wish, parts, now=now)
@@ -76,6 +86,8 @@ async def enrol(here: Invocation, wish: Wish, means: Means, *, verify: bool) -> 
                 new, junk_folder=found.junk, sent_folder=found.sent, trash_folder=found.trash, verified_at=now
             )
             _warn_of(found)
+            if start is Start.AUTO:
+                new = replace(new, first_level=await _begun(parts, new, proof))
         added = await parts.ledger.mailboxes.add(new, proof.secrets if proof is not None else ())
         if verify:
             await _well_again(parts, added)
@@ -84,9 +96,17 @@ async def enrol(here: Invocation, wish: Wish, means: Means, *, verify: bool) -> 
         say(note)
 
 
-async def alter(here: Invocation, address: str, wish: Change, source: PasswordSource, *, verify: bool) -> None:
+async def alter(
+    here: Invocation,
+    address: str,
+    wish: Change,
+    source: PasswordSource,
+    *,
+    start: Start | None = None,
+    verify: bool,
+) -> None:
     """Change what is said; a changed login is tried first."""
-    if wish.is_empty and not source.is_said:
+    if wish.is_empty and not source.is_said and start is None:
         raise wrong_usage("nothing is to be changed", "see warmup mailbox set --help")
     async with parts_of(here) as parts:
         before = await parts.ledger.mailboxes.get(address)
@@ -96,10 +116,23 @@ async def alter(here: Invocation, address: str, wish: Change, source: PasswordSo
         if _login_of(before) != _login_of(after) or source.is_said:
             proof = await _proof(parts, before, after, source)
             after = await _proven(parts, after, proof, provider, verify=verify)
+        if start is Start.AUTO:
+            reading = proof or await kept_proof(parts, parts.vault(), after)
+            after = replace(after, first_level=await _begun(parts, after, reading))
+        elif start is Start.RAMP or wish.ramp is not None:
+            # A level is another volume on another ramp.
+            after = replace(after, first_level=1)
         await parts.ledger.mailboxes.save(after, proof.secrets if proof is not None else ())
         if proof is not None and verify:
             await _well_again(parts, after)
     typer.echo(f"changed {after.address}")
+
+
+async def _begun(parts: Parts, mailbox: NewMailbox | Mailbox, proof: Proof) -> int:
+    """The level its ramp begins at, by its Sent folder; and says what was found there."""
+    found = await start_of(mailbox, proof.logins, parts)
+    say(f"{mailbox.address}: {found.said}")
+    return found.level
 
 
 async def sign_in_again(here: Invocation, address: str, oauth: AuthorityName | None, *, patience: float) -> None:
@@ -216,6 +249,10 @@ def _changed(before: Mailbox, wish: Change, parts: Parts, provider: Provider) ->
         target=enrolment.checked_target(target, limit=limit),
         ramp=before.ramp if wish.ramp is None else enrolment.checked_ramp(wish.ramp),
         timezone=before.timezone if wish.timezone is None else enrolment.checked_zone(wish.timezone),
+        hours=enrolment.checked_hours(wish.weekdays, wish.hours, usual=before.hours or parts.settings.window.hours)
+        or before.hours,
+        holidays=before.holidays if wish.holidays is None else enrolment.checked_holidays(wish.holidays),
+        profile=wish.profile or before.profile,
         role=wish.role or before.role,
         smtp_auth=wish.smtp_auth or before.smtp_auth,
         smtp=_server(before.smtp, wish.smtp, wish.smtp_security, Protocol.SMTP),

@@ -64,6 +64,9 @@ def _rest(mailbox: Mailbox) -> dict[str, Any]:
         "engage": mailbox.engage,
         "tags": sorted(mailbox.tags),
         "hours": _hours(mailbox.hours),
+        "holidays": mailbox.holidays,
+        "profile": mailbox.profile,
+        "first_level": mailbox.first_level,
         "junk_folder": mailbox.junk_folder,
         "sent_folder": mailbox.sent_folder,
         "trash_folder": mailbox.trash_folder,
@@ -87,6 +90,20 @@ def _hours(hours: Hours | None) -> dict[str, Any] | None:
     return {"days": [WEEKDAYS[day] for day in sorted(hours.days)], "start": hours.start, "end": hours.end}
 
 
+def _window(mailbox: Mailbox) -> str:
+    """Its hours in words; what is not its own is the configuration's."""
+    hours = mailbox.hours
+    own = (
+        []
+        if hours is None
+        else [f"{' '.join(WEEKDAYS[day] for day in sorted(hours.days))} {hours.start:%H:%M} to {hours.end:%H:%M}"]
+    )
+    holidays = (
+        [] if mailbox.holidays is None else [f"holidays of {mailbox.holidays}" if mailbox.holidays else "no holidays"]
+    )
+    return ", ".join([*own, *holidays, *([mailbox.profile.value] if mailbox.profile else [])]) or "the configuration's"
+
+
 def _row(one: Overview) -> tuple[object, ...]:
     mailbox = one.mailbox
     return (
@@ -104,7 +121,7 @@ def _row(one: Overview) -> tuple[object, ...]:
 
 
 def _facts(one: Overview, sign_in: str | None) -> list[tuple[str, object]]:
-    mailbox = one.mailbox
+    mailbox, first = one.mailbox, one.mailbox.first_level
     return [
         ("address", mailbox.address),
         ("name", mailbox.name),
@@ -119,8 +136,9 @@ def _facts(one: Overview, sign_in: str | None) -> list[tuple[str, object]]:
         ("sign-in", sign_in or "none"),
         ("limit", f"{mailbox.daily_limit} in any 24 hours"),
         ("target", f"{mailbox.target} a day" if mailbox.target else "the ramp's end"),
-        ("ramp", f"{mailbox.ramp}, day {one.day}"),
+        ("ramp", f"{mailbox.ramp}, day {one.day}" + (f", from level {first}" if first > 1 else "")),
         ("timezone", mailbox.timezone),
+        ("hours", _window(mailbox)),
         ("engage", "yes" if mailbox.engage else "no"),
         ("tags", " ".join(sorted(mailbox.tags))),
         ("junk folder", mailbox.junk_folder),

@@ -9,9 +9,12 @@ import typer
 from warmup.cli.faults import bad_input, wrong_usage
 from warmup.cli.glance import glance
 from warmup.cli.invocation import Invocation, invocation
-from warmup.cli.output import Json, print_json, print_table
+from warmup.cli.output import Json, print_json, print_table, say
+from warmup.policy.attribution import Suspect
 from warmup.policy.mailbox import Mailbox
 from warmup.steps.forecast import DayAhead, forecast
+from warmup.steps.roster import Roster
+from warmup.steps.seeds import SeedsWanted, seeds_wanted
 
 app = typer.Typer(add_completion=False)
 
@@ -30,7 +33,7 @@ def plan(
     """Show the ramp to come: what each day's target will be if all is accepted and no standing changes, and why."""
     if chart and json:
         raise wrong_usage("--chart draws for people and --json prints one document", "leave one of them out")
-    mailbox, ahead = asyncio.run(_forecast(invocation(ctx), address, days))
+    mailbox, ahead, wanted = asyncio.run(_forecast(invocation(ctx), address, days))
     if json:
         print_json(
             "plan",
@@ -40,22 +43,33 @@ def plan(
                 "limit": mailbox.daily_limit,
                 "target": mailbox.target,
                 "days": [_line(day) for day in ahead],
+                "seeds_wanted": [
+                    {"provider": one.provider, "seeds": one.seeds, "wanted": one.wanted} for one in wanted
+                ],
             },
         )
     elif chart:
         _draw(ahead)
     else:
         print_table(_COLUMNS, [_row(day) for day in ahead], numbers=("day", "ceiling", "target"))
+    if wanted and not json:
+        say(f"seeds to add: {', '.join(one.said for one in wanted)}")
 
 
-async def _forecast(here: Invocation, address: str, days: int) -> tuple[Mailbox, tuple[DayAhead, ...]]:
+async def _forecast(
+    here: Invocation, address: str, days: int
+) -> tuple[Mailbox, tuple[DayAhead, ...], tuple[SeedsWanted, ...]]:
     """Raises UnknownMailbox, and Fault for a mailbox that never sends."""
     async with glance(here) as seen:
         mailbox = await seen.ledger.mailboxes.get(address)
         if not mailbox.role.sends:
             fix = f"`warmup mailbox set {mailbox.address} --role both` makes it send too"
             raise bad_input(f"{mailbox.address} is a {mailbox.role} and has no ramp", fix)
-        return mailbox, await forecast(mailbox, seen.circle(), days=days)
+        circle = seen.circle()
+        roster, retired = await Roster.read(circle), await circle.ledger.retirements.in_force()
+        resting = frozenset(one.candidate.name for one in retired if one.candidate.suspect is Suspect.SEED)
+        wanted = seeds_wanted([mailbox], roster, seen.settings.pairing.mix, resting)
+        return mailbox, await forecast(mailbox, circle, days=days), wanted
 
 
 def _line(day: DayAhead) -> dict[str, object]:

@@ -17,11 +17,15 @@ from warmup.cli.opening import holder_of
 from warmup.cli.output import Json, instant, print_json, say
 from warmup.cli.restored import restored_line, restored_of
 from warmup.clock import pause
+from warmup.config import Settings
 from warmup.ledger.lock import Holder
 from warmup.ledger.retirements import Retirement
 from warmup.ledger.status import Overview
+from warmup.policy.attribution import Suspect
 from warmup.policy.authentication import Method, Share
 from warmup.policy.mailbox import State
+from warmup.steps.roster import Roster
+from warmup.steps.seeds import SeedsWanted, seeds_wanted
 
 app = typer.Typer(add_completion=False)
 
@@ -66,12 +70,17 @@ async def _once(here: Invocation, *, as_json: bool) -> None:
             "restored": restored,
             "mailboxes": [_line(one) for one in fleet],
             "retired": [_retired(one) for one in retired],
+            "seeds_wanted": [
+                {"provider": one.provider, "seeds": one.seeds, "wanted": one.wanted}
+                for one in _wanted(fleet, retired, seen.settings)
+            ],
         }
         print_json("status", document)
     else:
         _print(fleet, now, daemon)
         _print_retired(retired)
         _print_restored(restored)
+        _print_wanted(_wanted(fleet, retired, seen.settings))
 
 
 async def _again_and_again(here: Invocation) -> None:
@@ -83,6 +92,7 @@ async def _again_and_again(here: Invocation) -> None:
             _print(fleet, now, daemon, height=shutil.get_terminal_size().lines if sys.stdout.isatty() else None)
             _print_retired(retired)
             _print_restored(await restored_of(seen.ledger, now))
+            _print_wanted(_wanted(fleet, retired, seen.settings))
             sys.stdout.flush()
             await pause(_EVERY_SECONDS)
 
@@ -159,6 +169,21 @@ def _print_retired(retired: Sequence[Retirement]) -> None:
         names = ", ".join(f"{one.candidate.suspect} {one.candidate.name}" for one in retired[:_NAMED])
         more = f" and {len(retired) - _NAMED} more" if len(retired) > _NAMED else ""
         typer.echo(f"left out for now: {names}{more}")
+
+
+def _wanted(fleet: Sequence[Overview], retired: Sequence[Retirement], settings: Settings) -> tuple[SeedsWanted, ...]:
+    """The seeds that are missing; none where nobody is enrolled to be written to yet."""
+    mailboxes = [one.mailbox for one in fleet]
+    roster = Roster(mailboxes, frozenset(one.mailbox.address.lower() for one in fleet if one.suppressed is not None))
+    resting = frozenset(one.candidate.name for one in retired if one.candidate.suspect is Suspect.SEED)
+    return seeds_wanted(mailboxes, roster, settings.pairing.mix, resting)
+
+
+def _print_wanted(wanted: Sequence[SeedsWanted]) -> None:
+    """One line, so that a watch keeps its height."""
+    if wanted:
+        more = f" and {len(wanted) - _NAMED} receivers more" if len(wanted) > _NAMED else ""
+        typer.echo(f"seeds to add: {', '.join(one.said for one in wanted[:_NAMED])}{more}")
 
 
 def _print_restored(restored: dict[str, Any] | None) -> None:

@@ -43,10 +43,10 @@ async def verified(
     """
     domain = mailbox.address.rpartition("@")[2]
     smtp, imap = logins.get(Protocol.SMTP), logins[Protocol.IMAP]
-    async with _told(mailbox.smtp, "SMTP", smtp or imap, provider):
+    async with told_by(mailbox.smtp, "SMTP", smtp or imap, provider):
         sending = await open_smtp(mailbox.smtp, smtp, helo=domain, network=network)
         await sending.close()
-    async with _told(mailbox.imap, "IMAP", imap, provider):
+    async with told_by(mailbox.imap, "IMAP", imap, provider):
         reading = await open_imap(mailbox.imap, imap, network=network)
         try:
             found = await reading.folders()
@@ -73,7 +73,8 @@ def chosen(found: tuple[Folder, ...], provider: Provider) -> Folders:
 
 
 @asynccontextmanager
-async def _told(endpoint: Endpoint, door: str, login: Login, provider: Provider) -> AsyncIterator[None]:
+async def told_by(endpoint: Endpoint, door: str, login: Login, provider: Provider) -> AsyncIterator[None]:
+    """Says what goes wrong at a server as a Fault with its fix."""
     try:
         yield
     except WireError as error:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
+from warmup.config.holidays import calendar_named
 from warmup.policy.mailbox import Endpoint
 from warmup.policy.provider import security_of
 
@@ -73,7 +74,7 @@ def _split(value: Any) -> Any:
     return tuple(word for part in value.split(",") if (word := part.strip()))
 
 
-def _time_of_day(value: Any) -> Any:
+def _time_of_day(value: Any) -> time:
     if isinstance(value, time):
         return value
     if not isinstance(value, str) or not _TIME.fullmatch(value):
@@ -87,6 +88,19 @@ def _weekdays(value: tuple[str, ...]) -> tuple[str, ...]:
     if wrong or not days:
         raise ValueError(f"{', '.join(wrong) or 'nothing'} is no weekday; name at least one of {', '.join(WEEKDAYS)}")
     return tuple(dict.fromkeys(days))
+
+
+def weekdays_in(text: str) -> frozenset[int]:
+    """The weekdays named in `mon,tue`, Monday 0; ValueError."""
+    return frozenset(WEEKDAYS.index(day) for day in _weekdays(_split(text)))
+
+
+def times_in(text: str) -> tuple[time, time]:
+    """From when to when `HH:MM-HH:MM` is; ValueError."""
+    start, dash, end = text.partition("-")
+    if not dash:
+        raise ValueError(f'"{text}" is no span of hours; write for example 08:00-18:00')
+    return _time_of_day(start.strip()), _time_of_day(end.strip())
 
 
 def _header_name(value: str) -> str:
@@ -145,6 +159,12 @@ def _domains(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.lower().strip(".") for word in value))
 
 
+def _pace(value: tuple[float, ...]) -> tuple[float, ...]:
+    if value and (len(value) != 4 or sorted(value) != list(value) or not 0 < value[0] <= value[-1] <= 1):
+        raise ValueError("a pace is four shares that do not fall, above 0 and at most 1; write [0.1, 0.3, 0.6, 0.9]")
+    return value
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Domains = Annotated[Words, AfterValidator(_domains)]
 Weekdays = Annotated[Words, AfterValidator(_weekdays)]
@@ -157,6 +177,9 @@ Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 Whole = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
 Ratio = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
 Speed = Annotated[float, BeforeValidator(_no_bool), Field(ge=1, le=100_000)]
+Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0)]
+Calendar = Annotated[str, AfterValidator(calendar_named)]
+Pace = Annotated[tuple[float, ...], AfterValidator(_pace)]
 Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=65535)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Scopes = Annotated[Words, AfterValidator(_scopes)]

@@ -70,6 +70,7 @@ def _provider(name: str, values: ProviderSettings) -> Provider:
         daily_limit=values.daily_limit,
         account_limits=dict(values.account_limits),
         per_minute=values.per_minute,
+        pace=values.pace,
         is_wall=values.is_wall,
         wants_local_part=values.wants_local_part,
         sign_in=values.sign_in,

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from warmup.config.kinds import (
     WEEKDAYS,
+    Calendar,
     Count,
     Domains,
     Endpoints,
@@ -24,8 +25,10 @@ from warmup.config.kinds import (
     Listen,
     MaybeEndpoint,
     Nameserver,
+    Pace,
     Ratio,
     Seconds,
+    Share,
     Speed,
     TimeOfDay,
     Weekdays,
@@ -204,6 +207,13 @@ class WindowSettings(Section):
     start: TimeOfDay = Field(default=time(8), description="HH:MM")
     end: TimeOfDay = Field(default=time(18), description="HH:MM, after start")
     timezone: Zone = Field(default="UTC", description="zone of a mailbox that is enrolled without --timezone")
+    holidays: Calendar = Field(
+        default="",
+        description="public holidays of a country (DE) or a part (DE-BY), on which nothing is sent; empty: none",
+    )
+    profile: mailbox.Profile = Field(
+        default=mailbox.Profile.FIXED, description="fixed, or learned: hours and weekdays from your own mail's dates"
+    )
 
     @model_validator(mode="after")
     def _opens_first(self) -> Self:
@@ -216,6 +226,15 @@ class WindowSettings(Section):
         """The window as policy wants it."""
         days = frozenset(WEEKDAYS.index(day) for day in self.days)
         return mailbox.Hours(days=days, start=self.start, end=self.end)
+
+
+class PairingSettings(Section):
+    """Who writes to whom."""
+
+    mix: dict[str, Share] = Field(
+        default={},
+        description="parts of the messages by receiver, { gmail = 50, other = 10 }; empty: the world's inboxes",
+    )
 
 
 class NetworkSettings(Section):
@@ -289,6 +308,9 @@ class ProviderSettings(Section):
         default={}, description="the same for other account types: { trial = 500 }"
     )
     per_minute: Count | None = Field(default=None, description="messages a minute, where the provider says")
+    pace: Pace = Field(
+        default=(), description="as a receiver: the share of full volume it takes by sending day 7, 14, 21 and 30"
+    )
     is_wall: bool = Field(
         default=True, description="false: daily_limit is a start, and mailboxes may be enrolled above it"
     )
@@ -319,6 +341,7 @@ class Settings(BaseSettings):
     observe: ObserveSettings = ObserveSettings()
     engage: EngageSettings = EngageSettings()
     window: WindowSettings = WindowSettings()
+    pairing: PairingSettings = PairingSettings()
     network: NetworkSettings = NetworkSettings()
     oauth: OAuthSettings = OAuthSettings()
     identity: IdentitySettings = IdentitySettings()

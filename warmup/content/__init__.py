@@ -41,7 +41,9 @@ class Grammars:
 
     def pick(self, rng: random.Random, language: str | None = None) -> Grammar:
         """One of the grammars, of `language` if one is said; LookupError where it has none."""
-        fitting = [grammar for grammar in self.grammars if language in (None, grammar.language)]
+        fitting = self.grammars
+        if language is not None:
+            fitting = tuple(grammar for grammar in self.grammars if grammar.language == language)
         if not fitting:
             raise LookupError(f"no grammar speaks {language}; there are {', '.join(self.languages)}")
         return rng.choice(fitting)

@@ -6,7 +6,7 @@ from warmup.engine.work import Work
 from warmup.steps.circle import Circle
 from warmup.steps.judge import judge
 from warmup.steps.observe import observe
-from warmup.steps.plan import plan_today
+from warmup.steps.plan import plan_due
 from warmup.steps.prune import prune
 from warmup.steps.retire import retire
 from warmup.steps.send import send
@@ -21,7 +21,7 @@ async def perform(work: Work, circle: Circle) -> None:
         case Step.RETIRE:
             await retire(circle)
         case Step.PLAN:
-            await plan_today(work.mailbox, circle)
+            await plan_due(circle)
         case Step.SEND:
             await send(work.mailbox, circle)
         case Step.OBSERVE:

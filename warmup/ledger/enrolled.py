@@ -7,7 +7,18 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, select
 
 from warmup.ledger.tables import mailboxes
-from warmup.policy.mailbox import AccountId, Endpoint, Hours, Mailbox, MailboxId, Role, Security, SmtpAuth, State
+from warmup.policy.mailbox import (
+    AccountId,
+    Endpoint,
+    Hours,
+    Mailbox,
+    MailboxId,
+    Profile,
+    Role,
+    Security,
+    SmtpAuth,
+    State,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +35,9 @@ class NewMailbox:
     daily_limit: int
     timezone: str = "UTC"
     hours: Hours | None = None
+    holidays: str | None = None
+    profile: Profile | None = None
+    first_level: int = 1
     smtp: Endpoint
     smtp_auth: SmtpAuth = SmtpAuth.PASSWORD
     imap: Endpoint
@@ -60,6 +74,9 @@ def columns(mailbox: Mailbox | NewMailbox) -> dict[str, Any]:
         "daily_limit": mailbox.daily_limit,
         "timezone": mailbox.timezone,
         "hours": _said(mailbox.hours),
+        "holidays": mailbox.holidays,
+        "profile": mailbox.profile.value if mailbox.profile else None,
+        "first_level": mailbox.first_level,
         "smtp_host": mailbox.smtp.host,
         "smtp_port": mailbox.smtp.port,
         "smtp_security": mailbox.smtp.security.value,
@@ -88,9 +105,10 @@ def columns_of_new(new: NewMailbox) -> dict[str, Any]:
     }
 
 
-def read_mailboxes(connection: Connection) -> tuple[Mailbox, ...]:
-    """All enrolled mailboxes, by id."""
+def read_mailboxes(connection: Connection, domain: str | None = None) -> tuple[Mailbox, ...]:
+    """All enrolled mailboxes, or those of one domain, by id."""
     query = select(mailboxes).where(mailboxes.c.removed_at.is_(None)).order_by(mailboxes.c.id)
+    query = query if domain is None else query.where(mailboxes.c.domain == domain)
     return tuple(mailbox_of(row) for row in connection.execute(query).mappings())
 
 
@@ -116,6 +134,9 @@ def mailbox_of(row: RowMapping) -> Mailbox:
         daily_limit=row["daily_limit"],
         timezone=row["timezone"],
         hours=_hours(row["hours"]),
+        holidays=row["holidays"],
+        profile=Profile(row["profile"]) if row["profile"] else None,
+        first_level=row["first_level"] or 1,
         smtp=_endpoint(row, "smtp"),
         smtp_auth=SmtpAuth(row["smtp_auth"]),
         imap=_endpoint(row, "imap"),

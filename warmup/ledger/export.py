@@ -323,7 +323,7 @@ def _came(connection: Connection, mailbox_id: MailboxId, since: date, until: dat
     """What the mailbox's dates came to, those included whose messages are forgotten."""
     sent = (outcomes.c.mailbox_id == mailbox_id) & (outcomes.c.date >= since) & (outcomes.c.date < until)
     seen = (sightings.c.mailbox_id == mailbox_id) & (sightings.c.date >= since) & (sightings.c.date < until)
-    return sums_of(connection, sent, seen) + kept_sums(connection, mailbox_id, since, until)
+    return sums_of(connection, sent, seen) + kept_sums(connection, [mailbox_id], since, until)
 
 
 def _own(connection: Connection, who: RowMapping, since: date, until: date) -> defaultdict[date, int]:

@@ -86,6 +86,10 @@ class MailboxWriter:
         """All enrolled mailboxes, by id."""
         return await self._store.read(read_mailboxes)
 
+    async def of_domain(self, domain: str) -> tuple[Mailbox, ...]:
+        """The enrolled mailboxes of a domain, by id."""
+        return await self._store.read(read_mailboxes, domain)
+
     async def get(self, address: str) -> Mailbox:
         """The enrolled mailbox of an address, whatever its case; UnknownMailbox."""
         return await self._store.read(_named, address)

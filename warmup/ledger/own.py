@@ -1,12 +1,10 @@
 """The operator's own traffic: when each mailbox was read for it, and the instants of what it sent."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, exists, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.cursors import Cursor, put_cursor, read_cursor
@@ -64,13 +62,19 @@ class OwnWriter:
         """The last reading, good or not."""
         return await self._store.read(_last, mailbox_id)
 
+    async def counts(self, ids: Collection[MailboxId], *, since: datetime) -> dict[MailboxId, int]:
+        """Own messages sent after `since`, of those of the mailboxes that were ever read with success."""
+        return await self._store.read(_counts, tuple(ids), since)
+
+    async def instants(
+        self, ids: Collection[MailboxId], *, since: datetime, until: datetime
+    ) -> dict[MailboxId, tuple[datetime, ...]]:
+        """When each of the mailboxes sent its own messages, after `since` and before `until`, in order."""
+        return await self._store.read(_instants, tuple(ids), since, until)
+
     async def count(self, mailbox_id: MailboxId, *, since: datetime) -> int:
         """Own messages sent after `since`."""
         return await self._store.read(_count, mailbox_id, since)
-
-    async def by_date(self, mailbox_id: MailboxId, *, zone: ZoneInfo, since: datetime) -> Counter[date]:
-        """Own messages sent after `since`, by civil date in `zone`."""
-        return await self._store.read(_by_date, mailbox_id, zone, since)
 
 
 def _record(
@@ -131,7 +135,25 @@ def _count(connection: Connection, mailbox_id: MailboxId, since: datetime) -> in
     return connection.execute(select(func.count()).select_from(own_messages).where(recent)).scalar_one()
 
 
-def _by_date(connection: Connection, mailbox_id: MailboxId, zone: ZoneInfo, since: datetime) -> Counter[date]:
-    recent = (own_messages.c.mailbox_id == mailbox_id) & (own_messages.c.at > since)
-    found = connection.execute(select(own_messages.c.at).where(recent)).scalars()
-    return Counter(at.astimezone(zone).date() for at in found)
+def _counts(connection: Connection, ids: tuple[MailboxId, ...], since: datetime) -> dict[MailboxId, int]:
+    well = exists().where(own_readings.c.mailbox_id == mailboxes.c.id, own_readings.c.ok)
+    read = connection.execute(select(mailboxes.c.id).where(mailboxes.c.id.in_(ids), well)).scalars().all()
+    recent = own_messages.c.mailbox_id.in_(ids) & (own_messages.c.at > since)
+    query = select(own_messages.c.mailbox_id, func.count().label("n")).where(recent).group_by(own_messages.c.mailbox_id)
+    found = {row.mailbox_id: row.n for row in connection.execute(query)}
+    return {MailboxId(mailbox_id): found.get(mailbox_id, 0) for mailbox_id in read}
+
+
+def _instants(
+    connection: Connection, ids: tuple[MailboxId, ...], since: datetime, until: datetime
+) -> dict[MailboxId, tuple[datetime, ...]]:
+    between = (own_messages.c.at > since) & (own_messages.c.at < until)
+    query = (
+        select(own_messages.c.mailbox_id, own_messages.c.at)
+        .where(own_messages.c.mailbox_id.in_(ids), between)
+        .order_by(own_messages.c.mailbox_id, own_messages.c.at)
+    )
+    found: dict[MailboxId, list[datetime]] = {}
+    for row in connection.execute(query):
+        found.setdefault(MailboxId(row.mailbox_id), []).append(row.at)
+    return {mailbox_id: tuple(instants) for mailbox_id, instants in found.items()}

@@ -52,10 +52,11 @@ from warmup.ledger.tables import (
 from warmup.policy.brake import kept
 from warmup.policy.fate import Outcome
 from warmup.policy.mailbox import Mailbox, SlotId
-from warmup.policy.quota import DAY, OWN_FRESH, LaneDay, LastAttempt, Pace, Situation, Wall, reserve
+from warmup.policy.quota import DAY, OWN_FRESH, LaneDay, LastAttempt, Pace, Rate, Situation, Wall, reserve
 from warmup.policy.standing import Standing, worst
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 COUNTED = tuple(outcome.value for outcome in Outcome if outcome.counts)
 
 
@@ -65,6 +66,7 @@ class Rules:
 
     `domain_limit` is the domain's wall for its mailboxes together in 24 hours, None: none. `own_fresh` is how old a
     reading of the operator's own traffic may be. `paced` False: a late slot may go beside those of its hour.
+    `per_minute` is what the account's provider takes in a minute, None: it does not say.
     `leaps` are those of the clock that says `now`.
     """
 
@@ -74,6 +76,7 @@ class Rules:
     own_fresh: timedelta = OWN_FRESH
     domain_limit: int | None = None
     paced: bool = True
+    per_minute: int | None = None
     leaps: Leaps = NO_LEAPS
 
 
@@ -98,6 +101,7 @@ def read_situation(connection: Connection, slot: Slot, sender: Mailbox, *, now: 
         account=_account_wall(connection, said, sender, now=now, rules=rules),
         domain=_domain_wall(connection, said, sender, now=now, rules=rules),
         pace=_pace(said, rules.leaps) if rules.paced else None,
+        rate=_rate(said, rules.per_minute) if rules.per_minute is not None else None,
         last=None if said.tried is None else _last(connection, slot.id),
     )
 
@@ -180,6 +184,7 @@ def _facts() -> Select[*tuple[Any, ...]]:
     recent = and_(
         outcomes.c.account_id == bindparam("account_id"), outcomes.c.at > hour_elapsed, outcomes.c.outcome.in_(COUNTED)
     )
+    just_now = and_(recent, outcomes.c.at > bindparam("minute_ago", type_=UtcDateTime()))
     fell_due = and_(slots.c.mailbox_id == mailbox, slots.c.due_at > hour_ago, slots.c.due_at <= now)
     for_this = or_(holds.c.provider == "", holds.c.provider == provider)
     held = and_(holds.c.account_id == bindparam("account_id"), holds.c.until > now, for_this)
@@ -195,6 +200,8 @@ def _facts() -> Select[*tuple[Any, ...]]:
         _count(flights, and_(flies, flights.c.provider == provider)).label("lane_flies"),
         _count(outcomes, recent).label("hour_went"),
         select(func.min(outcomes.c.at)).where(recent).scalar_subquery().label("hour_oldest"),
+        _count(outcomes, just_now).label("minute_went"),
+        select(func.min(outcomes.c.at)).where(just_now).scalar_subquery().label("minute_oldest"),
         _count(slots, fell_due).label("hour_due"),
         select(func.max(holds.c.until)).where(held).scalar_subquery().label("account_held_until"),
         select(installation.c.restored_at).where(installation.c.id == 1).scalar_subquery().label("restored_at"),
@@ -274,6 +281,7 @@ def _asked(slot: Slot, sender: Mailbox, now: datetime, rules: Rules) -> dict[str
         "now": now,
         # What fell due in the last hour of the clock, which is a normal one, and what went in the hour that elapsed.
         "hour_ago": now - HOUR,
+        "minute_ago": rules.leaps.ago(now, MINUTE),
         "hour_elapsed": rules.leaps.ago(now, HOUR),
         "since": rules.leaps.ago(now, DAY + rules.margin),
         "own_since": rules.leaps.ago(now, DAY),
@@ -340,6 +348,15 @@ def _pace(said: Row[*tuple[Any, ...]], leaps: Leaps) -> Pace:
         sent=said.hour_went + said.account_flies,
         due=said.hour_due,
         room_at=None if oldest is None else leaps.after(oldest, HOUR),
+    )
+
+
+def _rate(said: Row[*tuple[Any, ...]], limit: int) -> Rate:
+    oldest = said.minute_oldest
+    return Rate(
+        sent=said.minute_went + said.account_flies,
+        limit=limit,
+        room_at=None if oldest is None else oldest + MINUTE,
     )
 
 

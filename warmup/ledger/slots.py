@@ -4,13 +4,25 @@ A date is planned once: recording it again changes nothing that is there. `due_s
 so that asking what is due costs what is due. A slot that does not go lapses, in a row of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.store import Store
@@ -62,10 +74,14 @@ class NewLaneDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDay:
-    """What was planned for a mailbox on a civil date of its zone; `day` is the ramp's, from 1."""
+    """What was planned for a mailbox on a civil date of its zone.
+
+    `day` counts the days it was sent on, `level` is its ramp's; both from 1.
+    """
 
     date: date
     day: int
+    level: int | None = None
     ceiling: int
     target: int
     capped_by: Cap | None = None
@@ -111,7 +127,11 @@ class SlotWriter:
 
     async def record(self, mailbox_id: MailboxId, day: NewDay, slots: Sequence[NewSlot], *, now: datetime) -> bool:
         """Record a planned date with its slots, which wait to go from then on; False, and no change, where it is."""
-        return await self._store.write(_record, mailbox_id, day, tuple(slots), now=now)
+        return await self.record_all([(mailbox_id, day, slots)], now=now) == 1
+
+    async def record_all(self, plans: Iterable[tuple[MailboxId, NewDay, Sequence[NewSlot]]], *, now: datetime) -> int:
+        """Record the dates of many mailboxes in one transaction; how many were not recorded before."""
+        return await self._store.write(_record_all, tuple(plans), now=now)
 
     async def shrink(self, mailbox_id: MailboxId, date: date, *, target: int, now: datetime, reason: str) -> int:
         """Lower a recorded date's target: its latest slots lapse until at most `target` are left or went. The number.
@@ -132,9 +152,9 @@ class SlotWriter:
         """When the next waiting slot falls due; None where none waits."""
         return await self._store.read(_next_due)
 
-    async def last_due(self, mailbox_id: MailboxId) -> datetime | None:
-        """When the last of the mailbox's waiting slots falls due; None where none waits."""
-        return await self._store.read(_last_due, mailbox_id)
+    async def last_due(self, ids: Collection[MailboxId]) -> dict[MailboxId, datetime]:
+        """When the last of each mailbox's waiting slots falls due; those that have none are left out."""
+        return await self._store.read(_last_due, tuple(ids))
 
     async def get(self, slot_id: SlotId) -> Slot:
         """One slot; KeyError."""
@@ -208,37 +228,72 @@ def _lapse_where(connection: Connection, waiting: Select[int], *, now: datetime,
     return len(ids)
 
 
-def _record(
-    connection: Connection, mailbox_id: MailboxId, day: NewDay, new: tuple[NewSlot, ...], *, now: datetime
-) -> bool:
-    recorded = connection.execute(
-        upsert(days)
-        .values(
-            mailbox_id=mailbox_id,
-            date=day.date,
-            day=day.day,
-            ceiling=day.ceiling,
-            target=day.target,
-            capped_by=day.capped_by.value if day.capped_by else None,
-            reason=day.reason,
-            planned_at=now,
-        )
-        .on_conflict_do_nothing()
-    )
-    if recorded.rowcount == 0:
-        return False
-    if day.lanes:
-        connection.execute(insert(lane_days), [_lane_columns(mailbox_id, day.date, lane) for lane in day.lanes])
-    account = connection.execute(select(mailboxes.c.account_id).where(mailboxes.c.id == mailbox_id)).scalar_one()
-    fixed = {"mailbox_id": mailbox_id, "account_id": account, "date": day.date, "planned_at": now}
-    for slot in new:
-        insert_one(connection, slot, fixed)
-    return True
+Plan = tuple[MailboxId, NewDay, Sequence[NewSlot]]
 
 
-def insert_one(connection: Connection, slot: NewSlot, fixed: dict[str, object]) -> SlotId:
-    """Record one slot, which waits to go from then on. `fixed` are the columns of whose it is, and of which date."""
-    columns = {
+def _record_all(connection: Connection, plans: tuple[Plan, ...], *, now: datetime) -> int:
+    # A day at a time: of many rows in one statement a driver tells how many were new, and not which.
+    fresh = [plan for plan in plans if connection.execute(_NEW_DAY, _day_columns(plan, now)).rowcount > 0]
+    lanes = [_lane_columns(mailbox_id, day.date, lane) for mailbox_id, day, _ in fresh for lane in day.lanes]
+    if lanes:
+        connection.execute(insert(lane_days), lanes)
+    of = _accounts(connection, [mailbox_id for mailbox_id, _, _ in fresh])
+    rows = [
+        _slot_columns(slot, mailbox_id, of[mailbox_id], day.date, now)
+        for mailbox_id, day, planned in fresh
+        for slot in planned
+    ]
+    if rows:
+        connection.execute(insert(slots), rows)
+        for on in sorted({day.date for _, day, _ in fresh}):
+            connection.execute(_WAITING, {"ids": [mailbox for mailbox, day, _ in fresh if day.date == on], "on": on})
+    return len(fresh)
+
+
+_NEW_DAY: Final = upsert(days).on_conflict_do_nothing()
+# Of a date that was new a moment ago every numbered slot is new; tests have numbers below 0 (ledger/errands).
+_WAITING: Final = insert(due_slots).from_select(
+    ["slot_id", "mailbox_id", "due_at"],
+    select(slots.c.id, slots.c.mailbox_id, slots.c.due_at).where(
+        slots.c.mailbox_id.in_(bindparam("ids", expanding=True)),
+        slots.c.date == bindparam("on", type_=slots.c.date.type),
+        slots.c.number > 0,
+    ),
+)
+
+
+def _day_columns(plan: Plan, now: datetime) -> dict[str, object]:
+    mailbox_id, day, _ = plan
+    return {
+        "mailbox_id": mailbox_id,
+        "date": day.date,
+        "day": day.day,
+        "level": day.level,
+        "ceiling": day.ceiling,
+        "target": day.target,
+        "capped_by": day.capped_by.value if day.capped_by else None,
+        "reason": day.reason,
+        "planned_at": now,
+    }
+
+
+def _accounts(connection: Connection, ids: Sequence[MailboxId]) -> dict[int, int]:
+    query = select(mailboxes.c.id, mailboxes.c.account_id).where(mailboxes.c.id.in_(ids))
+    return {row.id: row.account_id for row in connection.execute(query)}
+
+
+def _slot_columns(slot: NewSlot, mailbox_id: MailboxId, account_id: int, on: date, now: datetime) -> dict[str, object]:
+    return {
+        "mailbox_id": mailbox_id,
+        "account_id": account_id,
+        "date": on,
+        "planned_at": now,
+        **_drawn(slot),
+    }
+
+
+def _drawn(slot: NewSlot) -> dict[str, object]:
+    return {
         "number": slot.number,
         "recipient_id": slot.recipient_id,
         "provider": slot.provider,
@@ -252,7 +307,12 @@ def insert_one(connection: Connection, slot: NewSlot, fixed: dict[str, object]) 
         "language": slot.language,
         "seed": slot.seed,
     }
-    (slot_id,) = connection.execute(insert(slots).values(**fixed, **columns)).inserted_primary_key or (0,)
+
+
+def insert_one(connection: Connection, slot: NewSlot, fixed: dict[str, object]) -> SlotId:
+    """Record one slot, which waits to go from then on. `fixed` are the columns of whose it is, and of which date."""
+    added = connection.execute(insert(slots).values(**fixed, **_drawn(slot)))
+    (slot_id,) = added.inserted_primary_key or (0,)
     waiting = {"slot_id": slot_id, "mailbox_id": fixed["mailbox_id"], "due_at": slot.due_at}
     connection.execute(insert(due_slots).values(**waiting))
     return SlotId(slot_id)
@@ -301,9 +361,10 @@ def _due(connection: Connection, now: datetime) -> tuple[MailboxId, ...]:
     return tuple(MailboxId(mailbox_id) for mailbox_id in dict.fromkeys(connection.execute(due_query(now)).scalars()))
 
 
-def _last_due(connection: Connection, mailbox_id: MailboxId) -> datetime | None:
-    query = select(func.max(due_slots.c.due_at)).where(due_slots.c.mailbox_id == mailbox_id)
-    return connection.execute(query).scalar()
+def _last_due(connection: Connection, ids: tuple[MailboxId, ...]) -> dict[MailboxId, datetime]:
+    last = select(due_slots.c.mailbox_id, func.max(due_slots.c.due_at).label("last"))
+    query = last.where(due_slots.c.mailbox_id.in_(ids)).group_by(due_slots.c.mailbox_id)
+    return {MailboxId(row.mailbox_id): row.last for row in connection.execute(query)}
 
 
 def due_of_query(mailbox_id: MailboxId, now: datetime) -> Select[*tuple[Any, ...]]:

@@ -4,13 +4,13 @@ A judgement is added where it differs from the one before it; `standing_heads` l
 Evidence leaves a mark on its sender when it is recorded, so that only mailboxes with something new are judged again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, case, delete, insert, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, case, delete, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.store import Store
@@ -87,6 +87,10 @@ class StandingWriter:
         """The last judgements about a mailbox, its lanes and its domain."""
         return await self._store.read(_of, mailbox_id)
 
+    async def of_many(self, ids: Collection[MailboxId], domains: Collection[str]) -> "AllJudged":
+        """The last judgements about several mailboxes, their lanes, and about several domains."""
+        return await self._store.read(_of_many, tuple(ids), tuple(domains))
+
     async def of_domain(self, domain: str) -> Judged:
         """The last judgements about a domain alone."""
         return await self._store.read(_of_domain, domain)
@@ -151,9 +155,19 @@ class AllJudged:
 
 def read_all_standings(connection: Connection) -> AllJudged:
     """The last judgement of every subject, in one pass."""
+    return _all_judged(connection, _heads())
+
+
+def _of_many(connection: Connection, ids: tuple[MailboxId, ...], domains: tuple[str, ...]) -> AllJudged:
+    is_domain = standing_heads.c.subject_kind == Subject.DOMAIN.value
+    theirs = or_(standing_heads.c.mailbox_id.in_(ids), and_(is_domain, standing_heads.c.subject.in_(domains)))
+    return _all_judged(connection, _heads().where(theirs))
+
+
+def _all_judged(connection: Connection, query: Select[*tuple[Any, ...]]) -> AllJudged:
     mailboxes: dict[MailboxId, list[Judgement]] = {}
     domains: dict[str, list[Judgement]] = {}
-    for row in connection.execute(_heads()).mappings():
+    for row in connection.execute(query).mappings():
         judgement = _value(row)
         if judgement.mailbox_id is not None:
             mailboxes.setdefault(judgement.mailbox_id, []).append(judgement)

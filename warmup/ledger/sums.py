@@ -49,12 +49,14 @@ def sums_of(
     return found
 
 
-def kept_sums(connection: Connection, mailbox_id: MailboxId, since: date, until: date) -> Counter[tuple[Lane, str]]:
-    """What was kept of a mailbox's dates from `since` on and before `until`; its own traffic has the provider ""."""
-    mine = (lane_totals.c.mailbox_id == mailbox_id) & (lane_totals.c.date >= since) & (lane_totals.c.date < until)
+def kept_sums(
+    connection: Connection, ids: Collection[MailboxId], since: date, until: date
+) -> Counter[tuple[Lane, str]]:
+    """What was kept of mailboxes' dates from `since` on and before `until`; their own traffic has the provider ""."""
+    mine = lane_totals.c.mailbox_id.in_(ids) & (lane_totals.c.date >= since) & (lane_totals.c.date < until)
     found: Counter[tuple[Lane, str]] = Counter()
     for row in connection.execute(select(lane_totals).where(mine)).mappings():
-        found.update({((mailbox_id, row["date"], row["provider"]), word): row[word] for word in _WORDS})
+        found.update({((row["mailbox_id"], row["date"], row["provider"]), word): row[word] for word in _WORDS})
     return found
 
 

@@ -97,6 +97,9 @@ class MailboxRow(SQLModel, table=True):
     daily_limit: int
     timezone: str
     hours: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True), nullable=True)
+    holidays: str | None = None
+    profile: str | None = None
+    first_level: int | None = None
     smtp_host: str
     smtp_port: int
     smtp_security: str
@@ -133,6 +136,7 @@ class DayRow(SQLModel, table=True):
     mailbox_id: int = reference("mailboxes.id", key=True)
     date: Date = Field(primary_key=True)
     day: int
+    level: int | None = None
     ceiling: int
     target: int
     capped_by: str | None = None

@@ -14,7 +14,10 @@ FLATTERY: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneState:
-    """What advice on a lane goes by; `seeds` and `controls` are those that may be written to now."""
+    """What advice on a lane goes by; `seeds` and `controls` are those that may be written to now.
+
+    `missing` is how many seeds more its full volume wants.
+    """
 
     provider: str
     standing: Standing | None
@@ -22,6 +25,7 @@ class LaneState:
     seeds: int
     controls: int
     gap: Gap | None
+    missing: int = 0
 
 
 def on_cause(cause: Cause) -> str:
@@ -53,6 +57,9 @@ def on_lane(lane: LaneState) -> Iterable[str]:
     """What to do about a lane by itself."""
     if lane.seeds == 0:
         yield f"enrol a seed at {lane.provider}: without one the lane cannot be used"
+    elif lane.missing:
+        more = "1 more seed" if lane.missing == 1 else f"{lane.missing} more seeds"
+        yield f"enrol {more} at {lane.provider}: with {lane.seeds} its full volume would always go to the same few"
     match lane.standing:
         case Standing.HALTED | Standing.SLOWED:
             yield f"leave {lane.provider} to the brake, and send little real mail there until it is sound again"

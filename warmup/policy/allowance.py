@@ -23,6 +23,7 @@ from warmup.policy.fate import Cap
 from warmup.policy.headroom import GROWTH, headroom
 from warmup.policy.level import DayRecord, LaneDay, lane_level, last_active, level
 from warmup.policy.mailbox import MailboxId
+from warmup.policy.pace import paced
 from warmup.policy.quota import reserve
 from warmup.policy.ramp import FASTEST, Ramp
 from warmup.policy.standing import Standing, worst
@@ -47,7 +48,10 @@ class DomainView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneView:
-    """One lane before the date: its weight in the mix, what was judged, its last days, and its seeds' room today."""
+    """One lane before the date: its weight in the mix, what was judged, its last days, and its seeds' room today.
+
+    `pace` is the receiver's default speed (policy/pace), (): none is known.
+    """
 
     provider: str
     weight: float
@@ -55,11 +59,15 @@ class LaneView:
     history: tuple[LaneDay, ...]
     seeds: int
     domain: DomainView | None = None
+    pace: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxView:
-    """One mailbox before the date. `own` is its own traffic of the last 24 hours, None where it could not be read."""
+    """One mailbox before the date. `own` is its own traffic of the last 24 hours, None where it could not be read.
+
+    `first_level` is where its ramp begins: above 1 where it was sending already when it was enrolled.
+    """
 
     mailbox_id: MailboxId
     date: date
@@ -71,6 +79,7 @@ class MailboxView:
     verified: bool = True
     paused: bool = False
     history: tuple[DayRecord, ...]
+    first_level: int = 1
     lanes: tuple[LaneView, ...]
     mailbox: Verdict | None = None
     domain: Verdict | None = None
@@ -142,9 +151,12 @@ class _Open:
 
     @classmethod
     def of(cls, lane: LaneView, share: float, view: MailboxView) -> "_Open":
-        reached = lane_level(lane.history, today=view.date)
+        # What was sent before enrolment counts for the lanes there are then; a receiver added later starts at day 1.
+        reached = lane_level(lane.history, today=view.date, begin=1 if view.history else view.first_level)
         footing = _footing(lane, view)
-        own = view.ramp.towards(view.target).ceiling(reached)
+        ramp = view.ramp.towards(view.target)
+        pace = paced(lane.pace, ramp.limit * lane.weight / sum(each.weight for each in view.lanes), reached)
+        own = min(float(ramp.ceiling(reached)), pace) if lane.pace else float(ramp.ceiling(reached))
         bounds = [
             _Bound(share, Cap.RAMP, "its share of the ramp"),
             _Bound(own, Cap.LANE, f"the lane is at level {reached}"),
@@ -168,7 +180,7 @@ class _Open:
 
 def allowance(view: MailboxView) -> Allowance:
     """How much the mailbox may send on the view's date."""
-    reached = level(view.history, today=view.date)
+    reached = level(view.history, today=view.date, begin=view.first_level)
     ceiling = view.ramp.towards(view.target).ceiling(reached)
     room, wall = _room(view, ceiling)
     shares = _shares(ceiling, view)

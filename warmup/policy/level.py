@@ -81,19 +81,20 @@ def last_active(records: Sequence[LaneDay], *, today: date) -> LaneDay | None:
     return None
 
 
-def level(records: Sequence[DayRecord], *, today: date) -> int:
+def level(records: Sequence[DayRecord], *, today: date, begin: int = 1) -> int:
     """The mailbox's level on `today`, from 1; `records` are of earlier dates, oldest first.
 
-    The fold starts from the level of the oldest record: it need not reach back to the first day.
+    The fold starts from the level of the oldest record: it need not reach back to the first day. Where there is none it
+    starts from `begin`.
     """
     first = records[0].level if records else None
-    return _fold(((day.date, day.accepted, day.was_sent) for day in records), today, first or 1)
+    return _fold(((day.date, day.accepted, day.was_sent) for day in records), today, first or begin)
 
 
-def lane_level(records: Sequence[LaneDay], *, today: date) -> int:
+def lane_level(records: Sequence[LaneDay], *, today: date, begin: int = 1) -> int:
     """The same of a lane, which climbs only on days it was not held."""
     first = records[0].level if records else None
-    return _fold(((day.date, day.accepted, day.was_sent) for day in records), today, first or 1)
+    return _fold(((day.date, day.accepted, day.was_sent) for day in records), today, first or begin)
 
 
 def _fold(days: Iterable[tuple[date, int, bool]], today: date, first: int) -> int:

@@ -5,7 +5,7 @@ the checks of a single value are here, what needs other rows (a duplicate, a kno
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import date, datetime, time
 from enum import StrEnum, unique
 from typing import NewType
 from zoneinfo import ZoneInfo
@@ -76,6 +76,14 @@ class SmtpAuth(StrEnum):
         return (Protocol.IMAP,) if self is SmtpAuth.NONE else (Protocol.SMTP, Protocol.IMAP)
 
 
+@unique
+class Profile(StrEnum):
+    """Where a mailbox's hours come from. LEARNED: the dates in its Sent folder, as far as there are enough."""
+
+    FIXED = "fixed"
+    LEARNED = "learned"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A server to log in to."""
@@ -96,11 +104,19 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hours:
-    """When a mailbox may send: weekdays (Monday is 0) and a span of the day in its own zone, `start` < `end`."""
+    """When a mailbox may send: weekdays (Monday is 0) and a span of the day in its own zone, `start` < `end`.
+
+    `closed` are dates on which it sends nothing whatever the weekday: holidays.
+    """
 
     days: frozenset[int] = frozenset({0, 1, 2, 3, 4})
     start: time = time(8)
     end: time = time(18)
+    closed: frozenset[date] = frozenset()
+
+    def is_open_on(self, day: date) -> bool:
+        """True where the mailbox sends on that civil date at all."""
+        return day.weekday() in self.days and day not in self.closed
 
     def __post_init__(self) -> None:
         if not self.days or not self.days <= set(range(7)):
@@ -115,7 +131,8 @@ class Mailbox:
 
     `receiver` is the receiving provider this mailbox's mail lands at: the key of every lane towards it. `provider` is
     the preset it was enrolled with. `daily_limit` is messages in any rolling 24 hours. `target` is the daily volume the
-    operator will really send, None: the ramp's own end. `hours` None: the configuration's window.
+    operator will really send, None: the ramp's own end. `hours` None: the configuration's window; so with `holidays`
+    (a country's, ISO 3166: `DE`, `DE-BY`; empty: none are kept) and `profile`. `first_level` is where its ramp begins.
     """
 
     id: MailboxId
@@ -131,6 +148,9 @@ class Mailbox:
     daily_limit: int
     timezone: str
     hours: Hours | None = None
+    holidays: str | None = None
+    profile: Profile | None = None
+    first_level: int = 1
     smtp: Endpoint
     smtp_auth: SmtpAuth = SmtpAuth.PASSWORD
     imap: Endpoint

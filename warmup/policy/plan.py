@@ -1,27 +1,31 @@
 """A mailbox's day as slots: so many as it is allowed, to whom, when, new thread or reply.
 
-The same inputs give the same day. There are as many slots as the allowance has, unless seeds, time or the listening
-phase leave fewer; then the allowance in the plan is the smaller one and says why, and nothing is made up for elsewhere.
-Planned late in a day, only what a normal pace still fits is planned: the rest of the window is not fuller than usual.
+The same inputs give the same day. Nothing is due outside the sender's window, nor while the recipient's person sleeps.
+There are as many slots as the allowance has, unless seeds, their sleep, time or the listening phase leave fewer; then
+the allowance in the plan is the smaller one and says why, and nothing is made up for elsewhere. Planned late in a day,
+only what a normal pace still fits is planned: the rest of the window is not fuller than usual.
 """
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from warmup.policy.allowance import Allowance, LaneAllowance
 from warmup.policy.fate import Cap, Kind
 from warmup.policy.mailbox import Hours, Mailbox, MailboxId, SlotId
 from warmup.policy.pairing import Correspondent, Pairing, Past, Pool, pair
-from warmup.policy.spacing import due_times, fitting, share_left, trimmed, usual_gap
+from warmup.policy.spacing import BUSTLE, due_times, fitting, share_left, trimmed, usual_gap
 from warmup.policy.thread import Unanswered, replies
-from warmup.policy.window import spans
+from warmup.policy.waking import Awake, Waking, is_awake
+from warmup.policy.window import Span, spans
 
 PAST: Final = timedelta(days=14)
 """How far back `Past` counts."""
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,33 +76,42 @@ def plan_for(
     now: datetime,
     grace: timedelta,
     rng: random.Random,
+    per_minute: int | None = None,
+    kin: bool = True,
+    bustle: Sequence[float] = BUSTLE,
 ) -> DayPlan:
     """The plan of the mailbox's date `on`, whose slots all fall due after `now` and `grace` before the window closes.
 
-    `past` counts the days up to `on`, `unanswered` is what was received before it.
+    `past` counts the days up to `on`, `unanswered` is what was received before it. `per_minute` is what the sender's
+    provider takes in a minute; `kin` False: nobody of one's own domain, since there are others; `bustle` is how busy
+    the parts of the window are.
     """
     open_ = trimmed(spans(hours, mailbox.zone, on), grace)
-    gap = usual_gap(allowance.target, open_)
+    gap = usual_gap(allowance.target, open_, per_minute=per_minute)
     # What a normal pace still fits into the rest of the open time.
-    fits = min(int(allowance.target * share_left(open_, now) + 0.5), fitting(open_, not_before=now, minimum_gap=gap))
+    fits = min(
+        int(allowance.target * share_left(open_, now, bustle) + 0.5), fitting(open_, not_before=now, minimum_gap=gap)
+    )
     room = _shared(fits, {lane.provider: lane.target for lane in allowance.lanes})
     # One stream for each purpose: what one of them draws does not move the others.
     threads, partners, times = (random.Random(rng.getrandbits(64)) for _ in range(3))
     answers = replies(unanswered, room, threads, on=on, listening=listening)
-    pairing = _pairing(mailbox, room, answers, seeds, partners, past=past, listening=listening)
+    awake = Awake(_after(open_, now))
+    pairing = Pairing((), {})
+    if not listening:
+        pairing = _pairing(mailbox, room, answers, seeds, partners, past=past, awake=awake, kin=kin)
 
     letters = [_answer(message) for message in answers]
     letters += [_opening(recipient, threads) for recipient in pairing.recipients]
     times.shuffle(letters)
-    due = due_times(len(letters), open_, times, not_before=now, minimum_gap=gap)
-    slots = tuple(
-        letter.slot(number, at) for number, (letter, at) in enumerate(zip(letters, due, strict=True), start=1)
-    )
+    due = due_times(len(letters), open_, times, not_before=now, minimum_gap=gap, bustle=bustle)
+    slots = tuple(letter.slot(number, at) for number, (letter, at) in enumerate(_seated(letters, due, awake), start=1))
+    shortage = _Shortage(closed=not open_, room=room, missing=pairing.missing, asleep=_unseated(letters, slots))
     return DayPlan(
         mailbox_id=mailbox.id,
         date=on,
         day=day,
-        allowance=_honest(allowance, slots, _Shortage(closed=not open_, room=room, missing=pairing.missing)),
+        allowance=_honest(allowance, slots, shortage),
         slots=slots,
     )
 
@@ -123,14 +136,18 @@ def _pairing(
     rng: random.Random,
     *,
     past: Past,
-    listening: bool,
+    awake: Awake,
+    kin: bool,
 ) -> Pairing:
-    if listening:
-        return Pairing((), {})
     answered = Counter(message.sender.provider for message in answers)
     taken = Counter(message.sender.id for message in answers)
     opened = {provider: n - answered[provider] for provider, n in room.items()}
-    return pair(Correspondent.of(mailbox), opened, seeds, rng, past=past, taken=taken)
+    return pair(Correspondent.of(mailbox), opened, seeds, rng, past=past, taken=taken, awake=awake, kin=kin)
+
+
+def _after(open_: Sequence[Span], now: datetime) -> tuple[Span, ...]:
+    """What is left of the spans at `now`."""
+    return tuple(Span(max(span.start, now), span.end) for span in open_ if span.end > now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +171,30 @@ class _Letter:
         )
 
 
+def _seated(letters: Sequence[_Letter], due: Sequence[datetime], awake: Awake) -> Iterator[tuple[_Letter, datetime]]:
+    """Each instant with a letter whose recipient is awake then, the one with the soonest last chance first.
+
+    What finds no instant is left out; between letters that may go at any time their order stays.
+    """
+    waiting: dict[Waking | None, list[_Letter]] = {}
+    for letter in reversed(letters):
+        who = letter.recipient.waking
+        waiting.setdefault(None if awake.share(who) >= 1 else who, []).append(letter)
+    if len(waiting) == 1 and None in waiting:
+        yield from zip(letters, due, strict=True)
+        return
+    last = {who: max((span.end for span in awake.spans(who)), default=_NEVER) for who in waiting}
+    for at in due:
+        up = [who for who, left in waiting.items() if left and is_awake(awake.spans(who), at)]
+        if up:
+            yield waiting[min(up, key=lambda who: (last[who], -len(waiting[who]), str(who)))].pop(), at
+
+
+def _unseated(letters: Sequence[_Letter], slots: Sequence[PlannedSlot]) -> Counter[str]:
+    """How many letters of each lane found no instant."""
+    return Counter(letter.recipient.provider for letter in letters) - Counter(slot.provider for slot in slots)
+
+
 def _answer(message: Unanswered) -> _Letter:
     return _Letter(message.sender, Kind.REPLY, message.thread_id, message.slot_id)
 
@@ -164,11 +205,12 @@ def _opening(recipient: Correspondent, rng: random.Random) -> _Letter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shortage:
-    """What left fewer slots than were allowed: time (`room` is what fitted), seeds, or listening."""
+    """What left fewer slots than were allowed: time (`room` is what fitted), seeds, their sleep, or listening."""
 
     closed: bool
     room: Mapping[str, int]
     missing: Mapping[str, int]
+    asleep: Mapping[str, int]
 
     def cause(self, lane: LaneAllowance) -> tuple[Cap | None, str]:
         """What capped a lane that has fewer slots than its target."""
@@ -176,6 +218,8 @@ class _Shortage:
             return lane.capped_by, "the window is closed on this date"
         if missing := self.missing.get(lane.provider):
             return Cap.SEEDS, f"seeds are missing at {lane.provider} for {missing} messages"
+        if asleep := self.asleep.get(lane.provider):
+            return Cap.SEEDS, f"{asleep} messages to {lane.provider} would come in the recipients' night"
         if self.room[lane.provider] < lane.target:
             return lane.capped_by, "planned late: no more than a normal pace fits into the rest of the window"
         return Cap.RAMP, "a new mailbox only answers in its first days"

@@ -33,7 +33,8 @@ class Provider:
     """One provider as enrolment and planning see it.
 
     `daily_limit` is messages in any 24 hours for the usual account; `account_limits` names the unusual ones. `smtp` is
-    in order of preference. `receiver` is the lane its mailboxes' mail lands in. `per_minute` None: not known.
+    in order of preference. `receiver` is the lane its mailboxes' mail lands in. `per_minute` None: not known. `pace` is
+    how fast it takes growing volume as a receiver (policy/pace), (): not known.
     `wants_local_part`: the user name is the address without its domain. `files_sent`: what is sent over SMTP appears in
     the Sent folder by itself.
     """
@@ -48,6 +49,7 @@ class Provider:
     daily_limit: int
     account_limits: Mapping[str, int] = field(default_factory=dict)
     per_minute: int | None = None
+    pace: tuple[float, ...] = ()
     is_wall: bool = True
     wants_local_part: bool = False
     sign_in: tuple[SignInKind, ...] = (SignInKind.PASSWORD,)

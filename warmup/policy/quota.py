@@ -2,8 +2,9 @@
 
 `may_go` is asked inside the claim's own transaction and answers Go, Wait or Lapse for every situation; it raises
 nothing. What it promises (DESIGN, Promises 1 to 4): never a second attempt unless the first was certainly not taken;
-never past grace; never above the day's target, a braked lane's share, the account's or the domain's wall; and, where
-`pace` is known, never more in an hour than was due in an hour, so that a backlog is not sent in a heap.
+never past grace; never above the day's target, a braked lane's share, the account's or the domain's wall; never more
+in a minute than the provider takes; and, where `pace` is known, never more in an hour than was due in an hour, so that
+a backlog is not sent in a heap.
 
 The wall counts a message from its claim until 24 hours after its *outcome*, plus a margin. A server counts from its
 own acceptance, which lies between the two: counted from the claim alone, a late acceptance would overflow its window.
@@ -35,6 +36,7 @@ class Hindrance(StrEnum):
     LIMIT = "limit"
     DOMAIN = "domain"
     PACE = "pace"
+    RATE = "rate"
     OWN_TRAFFIC = "own_traffic"
     HELD = "held"
     PAUSED = "paused"
@@ -93,6 +95,18 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """What the provider takes in a minute: `sent` of `limit` in the last 60 seconds, in flight included.
+
+    `room_at` is 60 seconds after the oldest of those whose outcome is known.
+    """
+
+    sent: int
+    limit: int
+    room_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaneDay:
     """The slot's lane on the slot's date: what was planned, how it stands now, what went (in flight included)."""
 
@@ -127,7 +141,7 @@ class Situation:
     `recipient_suppressed`: a server said that the address takes no mail. `day_sent` counts the mailbox's accepted,
     uncertain and in flight of the slot's date. `own_reading_at` is the last successful reading of the operator's own
     traffic. `held_until` pauses all sending, or the lane's (after a restore, or by a server's own word). `domain` None:
-    no wall. `pace` None: not asked for.
+    no wall. `pace` None: not asked for. `rate` None: the provider names none.
     """
 
     now: datetime
@@ -146,6 +160,7 @@ class Situation:
     account: Wall
     domain: Wall | None = None
     pace: Pace | None = None
+    rate: Rate | None = None
     last: LastAttempt | None = None
 
     @property
@@ -299,6 +314,13 @@ def _pace(situation: Situation) -> Wait | None:
     return Wait(until=_ahead(pace.room_at, situation.now), reason=Hindrance.PACE)
 
 
+def _rate(situation: Situation) -> Wait | None:
+    rate = situation.rate
+    if rate is None or rate.sent < rate.limit:
+        return None
+    return Wait(until=_ahead(rate.room_at, situation.now), reason=Hindrance.RATE)
+
+
 # The first that hinders names the reason: what an operator can mend comes before what passes by itself.
 _QUESTIONS: Final[tuple[Question, ...]] = (
     _presence,
@@ -309,6 +331,7 @@ _QUESTIONS: Final[tuple[Question, ...]] = (
     _retry,
     _walls,
     _pace,
+    _rate,
 )
 _QUESTIONS_OF_A_TEST: Final[tuple[Question, ...]] = (_presence, _hold, _own_traffic, _walls)
 

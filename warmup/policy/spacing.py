@@ -31,21 +31,22 @@ def due_times(
     *,
     not_before: datetime | None = None,
     minimum_gap: timedelta,
+    bustle: Sequence[float] = BUSTLE,
 ) -> tuple[datetime, ...]:
     """Up to `n` instants inside `spans`, in order, none before `not_before`, any two at least `minimum_gap` apart.
 
-    Fewer than `n` where they do not fit: `fitting` says how many do. The bustle is that of the whole of `spans`, also
-    where only its end is left.
+    Fewer than `n` where they do not fit: `fitting` says how many do. `bustle` is that of the whole of `spans` in equal
+    parts, also where only its end is left.
     """
     whole, passed = _length(spans), _passed(spans, not_before)
     n = min(n, _fitting(whole - passed, minimum_gap))
     if n <= 0:
         return ()
-    bustle = [part * rng.uniform(0.75, 1.25) for part in BUSTLE]
-    first = _bustle_until(passed / whole, bustle)
+    busy = [part * rng.uniform(0.75, 1.25) for part in bustle]
+    first = _bustle_until(passed / whole, busy)
     shares = (first + (1 - first) * (index + rng.random()) / n for index in range(n))
     left = whole - passed
-    drawn = sorted(min(max(_when(share, bustle) * whole - passed, 0.0), left - 1) for share in shares)
+    drawn = sorted(min(max(_when(share, busy) * whole - passed, 0.0), left - 1) for share in shares)
     # Whole microseconds all through: a gap must not lose one to rounding.
     gap = minimum_gap // _MICROSECOND
     shrink = (left - 1 - (n - 1) * gap) / left
@@ -57,13 +58,15 @@ def fitting(spans: Sequence[Span], *, not_before: datetime | None = None, minimu
     return _fitting(_length(spans) - _passed(spans, not_before), minimum_gap)
 
 
-def usual_gap(n: int, spans: Sequence[Span]) -> timedelta:
+def usual_gap(n: int, spans: Sequence[Span], *, per_minute: int | None = None) -> timedelta:
     """The minimum gap for `n` messages: a quarter of their mean distance, 2 seconds to 5 minutes.
 
-    Two seconds are 30 messages a minute, what Exchange Online allows (FACTS, Sending limits).
+    Two seconds are 30 messages a minute, what Exchange Online allows (FACTS, Sending limits); never less than the gap
+    of `per_minute`, what the sender's own provider allows.
     """
     mean = timedelta(microseconds=_length(spans)) / max(n, 1)
-    return min(max(mean / 4, _TIGHTEST), _WIDEST)
+    tightest = max(_TIGHTEST, timedelta(minutes=1) / per_minute) if per_minute else _TIGHTEST
+    return max(min(mean / 4, _WIDEST), tightest)
 
 
 def trimmed(spans: Sequence[Span], grace: timedelta) -> tuple[Span, ...]:
@@ -71,10 +74,10 @@ def trimmed(spans: Sequence[Span], grace: timedelta) -> tuple[Span, ...]:
     return tuple(Span(span.start, span.end - min(grace, span.length / 2)) for span in spans)
 
 
-def share_left(spans: Sequence[Span], now: datetime) -> float:
+def share_left(spans: Sequence[Span], now: datetime, bustle: Sequence[float] = BUSTLE) -> float:
     """The part of the spans' bustle that is still to come at `now`, 0 to 1: how much of a day's volume fits."""
     whole = _length(spans)
-    return 1 - _bustle_until(_passed(spans, now) / whole, BUSTLE) if whole else 0.0
+    return 1 - _bustle_until(_passed(spans, now) / whole, bustle) if whole else 0.0
 
 
 def _length(spans: Sequence[Span]) -> int:

@@ -2,7 +2,8 @@
 
 Answered is only what was seen up to the day before, in the inbox or rescued to it, and not answered yet. Its sender
 gets the answer, which takes a place in the answerer's own lane to that sender. About three in ten messages are answers.
-How long a thread gets was decided when it began: it is drawn from its id, so that waiting a day is no second draw.
+How long a thread gets, and how many days a message waits for its answer, was decided when it was written: both are
+drawn from ids, so that waiting a day is no second draw.
 
 A new mailbox listens first: where older senders exist it opens no threads of its own in its first days, it answers.
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
+from zlib import crc32
 
 from warmup.policy.mailbox import SlotId
 from warmup.policy.pairing import SEED_DAILY, Correspondent
@@ -25,6 +27,11 @@ LISTENING: Final = timedelta(days=3)
 
 ANSWER_WITHIN: Final = timedelta(days=5)
 """Older messages are not answered any more; a weekend in between is no reason."""
+
+# How many answers come a day, two, three … after the message was seen; people answer soon or hardly at all.
+_DELAYS: Final = {1: 62, 2: 22, 3: 10, 4: 6}
+
+_DELAYED: Final = tuple(timedelta(days=days) for days, n in _DELAYS.items() for _ in range(n))
 
 # How many threads end with their first, second, third … message.
 _LENGTHS: Final = {1: 40, 2: 30, 3: 18, 4: 8, 5: 4}
@@ -57,7 +64,8 @@ def replies(
     total = sum(room.values())
     # Rounded by chance, so that small days have their share of answers too.
     wanted = total if listening else int(total * REPLY_SHARE + rng.random())
-    ripe = [message for message in sorted(unanswered, key=lambda message: message.slot_id) if _is_ripe(message, on)]
+    ripe = [message for message in unanswered if _is_ripe(message, on, waits=not listening)]
+    ripe.sort(key=lambda message: message.slot_id)
     rng.shuffle(ripe)
     lanes, senders, threads = Counter[str](), Counter[int](), set[str]()
     chosen: list[Unanswered] = []
@@ -89,5 +97,13 @@ def is_listening(enrolled_on: date, on: date, *, others: Iterable[date], lasting
     return on < enrolled_on + lasting and any(other + lasting <= on for other in others)
 
 
-def _is_ripe(message: Unanswered, on: date) -> bool:
-    return message.seen_on < on <= message.seen_on + ANSWER_WITHIN
+def delay(slot_id: SlotId) -> timedelta:
+    """How long the message waits for its answer, in days after the one it was seen on."""
+    # Not a generator's draw: this is asked of every message that could be answered, and seeding one takes long.
+    return _DELAYED[crc32(b"delay %d" % slot_id) % len(_DELAYED)]
+
+
+def _is_ripe(message: Unanswered, on: date, *, waits: bool) -> bool:
+    if not message.seen_on < on <= message.seen_on + ANSWER_WITHIN:
+        return False
+    return not waits or on >= message.seen_on + delay(message.slot_id)

@@ -1,13 +1,14 @@
-"""When a mailbox may send: its weekdays and hours, in its own zone, as spans of UTC.
+"""When a mailbox may send: its weekdays, holidays and hours, in its own zone, as spans of UTC.
 
-Open is what the clock on the wall there says: a weekday that is on, and a time from `start` to before `end`. The spans
-of a date are exactly the instants for which that is so. An hour that a zone skips is not in them, one that it repeats
-is in them twice, and no instant belongs to two dates.
+Open is what the clock on the wall there says: a weekday that is on and no holiday, and a time from `start` to before
+`end`. The spans of a date are exactly the instants for which that is so. An hour that a zone skips is not in them, one
+that it repeats is in them twice, and no instant belongs to two dates.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -39,13 +40,14 @@ class Span:
         return self.end - self.start
 
 
+@lru_cache(maxsize=8192)
 def spans(hours: Hours, zone: ZoneInfo, day: date) -> tuple[Span, ...]:
     """The instants of `day` at which sending is allowed, as spans in order that do not touch.
 
-    None on a weekday that is off, and none where the zone skips all of the window (a night window in spring, or Apia's
-    30 December 2011).
+    None on a weekday that is off or a holiday, and none where the zone skips all of the window (a night window in
+    spring, or Apia's 30 December 2011).
     """
-    if day.weekday() not in hours.days:
+    if not hours.is_open_on(day):
         return ()
     found: list[Span] = []
     for offset, since, until in _offsets(zone, day):
@@ -62,7 +64,7 @@ def spans(hours: Hours, zone: ZoneInfo, day: date) -> tuple[Span, ...]:
 def is_open(hours: Hours, zone: ZoneInfo, instant: datetime) -> bool:
     """True where sending is allowed at `instant`."""
     local = instant.astimezone(zone)
-    return local.weekday() in hours.days and hours.start <= local.time() < hours.end
+    return hours.is_open_on(local.date()) and hours.start <= local.time() < hours.end
 
 
 def next_open(hours: Hours, zone: ZoneInfo, instant: datetime) -> datetime:

@@ -54,7 +54,8 @@ class Agenda:
         by_step = (
             (Step.JUDGE, judged),
             (Step.RETIRE, self._to_weigh(now)),
-            (Step.PLAN, [mailbox.id for mailbox in lacking]),
+            # One pass plans them all, in the name of the first.
+            (Step.PLAN, [mailbox.id for mailbox in lacking[:1]]),
             (Step.SEND, sends),
             (Step.OBSERVE, looks),
             (Step.PRUNE, self._to_prune(now)),

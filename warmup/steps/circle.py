@@ -52,3 +52,8 @@ class Circle:
         if found is None:
             raise LookupError(f"no mailbox {mailbox_id}")
         return found
+
+    def per_minute(self, mailbox: Mailbox) -> int | None:
+        """Messages a minute that the mailbox's own provider takes, None: nobody says."""
+        known = self.providers.by_name.get(mailbox.provider)
+        return known.per_minute if known is not None else None

@@ -106,7 +106,12 @@ async def send_test(mailbox: Mailbox, recipient: Mailbox, circle: Circle) -> Sen
     async with circle.doors.smtp(mailbox) as session:
         try:
             claimed = await circle.ledger.errands.claim(
-                mailbox.id, new, date=date_of(now, mailbox.zone), now=now, rules=rules(circle), node=circle.node
+                mailbox.id,
+                new,
+                date=date_of(now, mailbox.zone),
+                now=now,
+                rules=rules(mailbox, circle),
+                node=circle.node,
             )
         except Unmarked as failure:
             await give_back(failure.claimed, mailbox, str(failure), circle)

@@ -14,12 +14,12 @@ from warmup.ledger.history import Day
 from warmup.policy.allowance import LaneView, MailboxView, allowance
 from warmup.policy.fate import Cap
 from warmup.policy.level import DayRecord, LaneDay, level
-from warmup.policy.mailbox import Hours, Mailbox, State
-from warmup.policy.ramp import ramp_named
+from warmup.policy.mailbox import Hours, Mailbox
 from warmup.policy.window import date_of, spans
 from warmup.steps.circle import Circle
-from warmup.steps.judge import verdict_of
-from warmup.steps.view import MEMORY, lane_history, mailbox_history, own_by_date, own_traffic, view_of
+from warmup.steps.hours import habits_of
+from warmup.steps.roster import Roster
+from warmup.steps.view import MEMORY, Before
 
 SHUT = "the window is shut"
 _ONE_DAY = timedelta(days=1)
@@ -65,15 +65,16 @@ class _Date:
 async def forecast(mailbox: Mailbox, circle: Circle, *, days: int) -> tuple[DayAhead, ...]:
     """The mailbox's next `days` dates, today first; it must be one that sends."""
     now = circle.clock.now()
-    view = await view_of(mailbox, date_of(now, mailbox.zone), circle)
-    kin = [other for other in await circle.ledger.mailboxes.list() if other.domain == mailbox.domain]
-    elders = sorted((other for other in kin if other.role.sends), key=lambda other: (other.enrolled_at, other.id))
-    subject = await _prospect(mailbox, view, circle)
-    others = [
-        await _prospect(other, await _kin_view(other, rank, view, circle), circle)
-        for rank, other in enumerate(elders)
-        if other.id != mailbox.id
+    on, roster = date_of(now, mailbox.zone), await Roster.read(circle)
+    kin = roster.kin[mailbox.domain]
+    before = await Before.gathered(kin, on, circle, roster)
+    habits = await habits_of(kin, on, circle)
+    planned = {one.id: await _planned(one, on, circle) for one in kin}
+    prospects = [
+        Prospect(mailbox=one, view=before.view(one), hours=habits[one.id].hours, planned=planned[one.id]) for one in kin
     ]
+    (subject,) = (prospect for prospect in prospects if prospect.mailbox.id == mailbox.id)
+    others = [prospect for prospect in prospects if prospect.mailbox.id != mailbox.id]
 
     return ahead(subject, others, now=now, days=days)
 
@@ -123,11 +124,21 @@ def _date(prospect: Prospect, now: datetime) -> _Date:
     answer = allowance(view)
     return _Date(
         record=DayRecord(
-            date=view.date, ceiling=answer.ceiling, target=answer.target, accepted=answer.target, own=view.own or 0
+            date=view.date,
+            ceiling=answer.ceiling,
+            target=answer.target,
+            accepted=answer.target,
+            own=view.own or 0,
+            level=answer.level,
         ),
         lanes={
             lane.provider: LaneDay(
-                date=view.date, ceiling=lane.ceiling, factor=lane.factor, target=lane.target, accepted=lane.target
+                date=view.date,
+                ceiling=lane.ceiling,
+                factor=lane.factor,
+                target=lane.target,
+                accepted=lane.target,
+                level=lane.level,
             )
             for lane in answer.lanes
         },
@@ -138,10 +149,15 @@ def _date(prospect: Prospect, now: datetime) -> _Date:
 
 def _as_planned(day: Day) -> _Date:
     return _Date(
-        record=DayRecord(date=day.date, ceiling=day.ceiling, target=day.target, accepted=day.target),
+        record=DayRecord(date=day.date, ceiling=day.ceiling, target=day.target, accepted=day.target, level=day.level),
         lanes={
             lane.provider: LaneDay(
-                date=day.date, ceiling=lane.ceiling, factor=lane.factor, target=lane.target, accepted=lane.target
+                date=day.date,
+                ceiling=lane.ceiling,
+                factor=lane.factor,
+                target=lane.target,
+                accepted=lane.target,
+                level=lane.level,
             )
             for lane in day.lanes
         },
@@ -186,41 +202,14 @@ def _ramp_alone(subject: Prospect, dates: Sequence[_Date]) -> Iterator[tuple[int
     for n, each in enumerate(dates):
         on = view.date + n * _ONE_DAY
         known = [record for record in history if record.date >= on - MEMORY]
-        ceiling = planned.ceiling if planned and n == 0 else ramp.ceiling(level(known, today=on))
+        reached = level(known, today=on, begin=view.first_level)
+        ceiling = planned.ceiling if planned and n == 0 else ramp.ceiling(reached)
         yield ceiling, number
         if each.record is not None:
-            history.append(DayRecord(date=on, ceiling=ceiling, target=ceiling, accepted=ceiling))
+            history.append(DayRecord(date=on, ceiling=ceiling, target=ceiling, accepted=ceiling, level=reached))
             number += 1
 
 
-async def _prospect(mailbox: Mailbox, view: MailboxView, circle: Circle) -> Prospect:
+async def _planned(mailbox: Mailbox, on: date, circle: Circle) -> Day | None:
     # What was planned before a pause will not go: then it counts for nothing.
-    planned = await circle.ledger.history.day(mailbox.id, view.date) if mailbox.may_send else None
-    return Prospect(mailbox=mailbox, view=view, hours=mailbox.hours or circle.settings.window.hours, planned=planned)
-
-
-async def _kin_view(other: Mailbox, rank: int, view: MailboxView, circle: Circle) -> MailboxView:
-    """A mailbox of the same domain, by what differs: the seeds, the domain's days and its standing are the same."""
-    history = await circle.ledger.history.of(other.id, since=view.date - MEMORY, until=view.date)
-    judged = await circle.ledger.standings.of(other.id)
-    return replace(
-        view,
-        mailbox_id=other.id,
-        ramp=ramp_named(other.ramp),
-        target=other.target,
-        limit=other.daily_limit,
-        own=await own_traffic(other, circle),
-        verified=other.state is not State.UNVERIFIED,
-        paused=other.state is State.PAUSED,
-        history=mailbox_history(history, await own_by_date(other, circle)),
-        lanes=tuple(
-            replace(
-                lane,
-                verdict=verdict_of(judged.lanes.get(lane.provider)),
-                history=lane_history(history, lane.provider),
-                domain=lane.domain and replace(lane.domain, rank=rank),
-            )
-            for lane in view.lanes
-        ),
-        mailbox=verdict_of(judged.mailbox),
-    )
+    return await circle.ledger.history.day(mailbox.id, on) if mailbox.may_send else None

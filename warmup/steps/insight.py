@@ -28,6 +28,8 @@ from warmup.policy.window import date_of
 from warmup.steps.circle import Circle
 from warmup.steps.judge import MEMORY
 from warmup.steps.retire import trials_of
+from warmup.steps.roster import Roster
+from warmup.steps.seeds import seeds_wanted
 from warmup.steps.view import seeds_of
 
 WEEK = timedelta(days=7)
@@ -110,7 +112,10 @@ async def insight(mailbox: Mailbox, circle: Circle, *, days: int) -> Insight:
     trials = trials_of(await ledger.trials.recent(since=now - WINDOW))
     retired = await ledger.retirements.in_force()
     rests = {one.candidate.name for one in retired}
-    fleet = await ledger.mailboxes.list()
+    roster = await Roster.read(circle)
+    fleet = roster.fleet
+    wanted = seeds_wanted([mailbox], roster, circle.settings.pairing.mix, frozenset(rests))
+    missing = {one.provider: one.wanted - one.seeds for one in wanted}
     seeds = [seed for seed in seeds_of(mailbox, fleet) if seed.may_receive and seed.address not in rests]
 
     named = {seed.receiver for seed in seeds} | set(lanes) | {lane.provider for day in planned for lane in day.lanes}
@@ -118,7 +123,7 @@ async def insight(mailbox: Mailbox, circle: Circle, *, days: int) -> Insight:
         _lane(
             provider,
             lanes[provider],
-            _Around(now, since, planned, judged.lanes.get(provider), replies.get(provider, 0), seeds),
+            _Around(now, since, planned, judged.lanes.get(provider), replies.get(provider, 0), seeds, missing),
             _changes(await ledger.standings.history(Subject.LANE, mailbox.address, provider)),
         )
         for provider in sorted(named)
@@ -182,6 +187,7 @@ class _Around:
     judged: Judgement | None
     replies: int
     seeds: Sequence[Mailbox]
+    missing: Mapping[str, int]
 
 
 def _lane(provider: str, lane: _Lane, around: _Around, history: tuple[Judgement, ...]) -> LaneInsight:
@@ -197,6 +203,7 @@ def _lane(provider: str, lane: _Lane, around: _Around, history: tuple[Judgement,
         seeds=len(seeds),
         controls=sum(seed.role is Role.CONTROL for seed in seeds),
         gap=both.gap,
+        missing=around.missing.get(provider, 0),
     )
     return LaneInsight(
         provider=provider,

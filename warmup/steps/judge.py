@@ -44,7 +44,7 @@ async def judge(mailbox_id: MailboxId, circle: Circle) -> None:
     mailbox = await circle.mailbox(mailbox_id)
     known = await circle.ledger.evidence.of_domain(mailbox.domain, since=now - MEMORY)
     before = await circle.ledger.standings.of(mailbox_id)
-    elders = [other for other in await circle.ledger.mailboxes.list() if other.domain == mailbox.domain]
+    elders = await circle.ledger.mailboxes.of_domain(mailbox.domain)
 
     eldest = min((elder.id for elder in elders if elder.role.sends), default=mailbox_id)
 

@@ -3,32 +3,49 @@
 What a slot will say is fixed here as what it is drawn from: nonce, message id, grammar and seed. Seeds come from the
 installation and its incarnation, the mailbox, the date and the number, so that planning the same date again gives the
 same slots, and a ledger put back from a backup gives others.
+
+A pass plans everybody who lacks a plan: the fleet is read once, the rest by whole domains, some `BATCH` mailboxes at a
+time, and each batch is recorded in one transaction. A mailbox is still decided by itself: none sees what another was
+given for the same date, and what fails for one is logged and leaves the others alone.
 """
 
+import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from warmup.content import Grammars
 from warmup.ledger.history import Answerable
-from warmup.ledger.slots import NewDay, NewLaneDay, NewSlot, Slot
+from warmup.ledger.slots import NewDay, NewLaneDay, NewSlot
 from warmup.mail import identity
 from warmup.policy.allowance import allowance
-from warmup.policy.mailbox import Mailbox, MailboxId, SlotId, State
-from warmup.policy.pairing import Correspondent, Past, pool
+from warmup.policy.habit import Habit
+from warmup.policy.mailbox import Mailbox, MailboxId, SlotId
+from warmup.policy.pairing import Past
+from warmup.policy.plan import PAST as REMEMBERED
 from warmup.policy.plan import DayPlan, PlannedSlot, plan_for
-from warmup.policy.thread import Unanswered, is_listening
+from warmup.policy.thread import ANSWER_WITHIN, Unanswered, is_listening
 from warmup.policy.window import date_of
+from warmup.steps.agenda import JUDGED_EVERY
 from warmup.steps.circle import Circle
+from warmup.steps.hours import habits_of
 from warmup.steps.judge import judge
-from warmup.steps.view import Resting, resting_on, seeds_of, view_of
+from warmup.steps.roster import Resting, Roster
+from warmup.steps.view import Before, midnight_of
 
 log = structlog.get_logger("plan")
 
-REMEMBERED = timedelta(days=14)
-"""How far back contacts are counted and messages are answered."""
+BATCH: Final = 200
+"""Mailboxes that are gathered and recorded together: enough to make queries cheap, few enough to hold in memory."""
+
+_CANDIDATES: Final = 80
+"""Received messages that are looked at for a day's answers; where many more came in, a part of them that changes."""
 
 
 async def plan_today(mailbox_id: MailboxId, circle: Circle) -> None:
@@ -41,53 +58,150 @@ async def plan_today(mailbox_id: MailboxId, circle: Circle) -> None:
 
 
 async def plan_day(mailbox: Mailbox, on: date, circle: Circle) -> None:
-    """Plan one date."""
+    """Plan one date of one mailbox."""
+    await _plan([mailbox], on, circle, await Roster.read(circle))
+
+
+async def plan_due(circle: Circle) -> int:
+    """Plan the present date of every sender that has none yet, after judging whom there is news of; how many."""
     now = circle.clock.now()
-    fleet = await circle.ledger.mailboxes.list()
-    view = await view_of(mailbox, on, circle)
-    midnight = datetime.combine(on, time(), tzinfo=mailbox.zone).astimezone(UTC)
-    answerable = await circle.ledger.history.answerable(mailbox.id, since=midnight - REMEMBERED, until=midnight)
-    past = Past(
-        contacts=await circle.ledger.history.contacts(mailbox.id, since=on - REMEMBERED, until=on),
-        inbound=await circle.ledger.history.load(since=on - REMEMBERED, until=on),
-    )
-    suppressed = await circle.ledger.standings.suppressed()
-    by_id = {
-        other.id: other for other in fleet if other.state is State.ACTIVE and other.address.lower() not in suppressed
-    }
-    resting = await resting_on(mailbox, on, circle)
-    # Where its zone was moved eastwards, the new date begins before the old one's slots have gone: it waits for them.
-    last_due = await circle.ledger.slots.last_due(mailbox.id)
-    rng = circle.clock.rng(mailbox.id, on, "plan")
+    roster = await Roster.read(circle)
+    last = await circle.ledger.history.last_planned()
+    due = defaultdict[date, list[Mailbox]](list)
+    for mailbox in roster.fleet:
+        on = date_of(now, mailbox.zone)
+        if mailbox.role.sends and (mailbox.id not in last or last[mailbox.id] < on):
+            due[on].append(mailbox)
+    lacking = {mailbox.id for mailboxes in due.values() for mailbox in mailboxes}
+    for fresh in await circle.ledger.standings.due(now=now, every=JUDGED_EVERY):
+        if fresh.mailbox_id in lacking:
+            await judge(fresh.mailbox_id, circle)
+    for on, mailboxes in sorted(due.items()):
+        await _plan(mailboxes, on, circle, roster)
+    return len(lacking)
+
+
+async def _plan(mailboxes: Collection[Mailbox], on: date, circle: Circle, roster: Roster) -> None:
+    """Plan one date of several mailboxes."""
+    ledger = circle.ledger.history
+    inbound = await ledger.load(since=on - REMEMBERED, until=on)
+    outbound = await ledger.planned_by(since=on - REMEMBERED, until=on)
+    sending = [outbound.get(sender.id, 0) for sender in roster.senders]
+    everybody = Past(inbound=inbound, outbound=outbound, usual=sum(sending) / max(1, len(sending)))
+    for batch in _batches(mailboxes):
+        known = await _Known.gathered(batch, on, circle, roster, everybody)
+
+        plans = [plan for mailbox in batch async for plan in _decided(mailbox, known)]
+
+        await circle.ledger.slots.record_all(plans, now=circle.clock.now())
+
+
+def _batches(mailboxes: Iterable[Mailbox]) -> Iterator[list[Mailbox]]:
+    """The mailboxes by domain, whole domains together."""
+    batch: list[Mailbox] = []
+    for mailbox in sorted(mailboxes, key=lambda one: (one.domain, one.id)):
+        if len(batch) >= BATCH and mailbox.domain != batch[-1].domain:
+            yield batch
+            batch = []
+        batch.append(mailbox)
+    if batch:
+        yield batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What a batch's plans are decided from."""
+
+    before: Before
+    everybody: Past
+    contacts: Mapping[MailboxId, Mapping[MailboxId, int]]
+    answerable: Mapping[MailboxId, Sequence[Answerable]]
+    habits: Mapping[MailboxId, Habit]
+    last_due: Mapping[MailboxId, datetime]
+
+    @classmethod
+    async def gathered(
+        cls, batch: Sequence[Mailbox], on: date, circle: Circle, roster: Roster, everybody: Past
+    ) -> "_Known":
+        """Read for the batch, all of it about dates before `on`."""
+        ids = [mailbox.id for mailbox in batch]
+        return cls(
+            before=await Before.gathered(batch, on, circle, roster),
+            everybody=everybody,
+            contacts=await circle.ledger.history.contacts(ids, since=on - REMEMBERED, until=on),
+            answerable=await _answerable(batch, on, circle, everybody),
+            habits=await habits_of(batch, on, circle),
+            last_due=await circle.ledger.slots.last_due(ids),
+        )
+
+
+async def _answerable(
+    batch: Sequence[Mailbox], on: date, circle: Circle, everybody: Past
+) -> Mapping[MailboxId, list[Answerable]]:
+    """What each of the batch may answer, seen within the days before its date begins."""
+    midnights = {mailbox.id: midnight_of(on, mailbox) for mailbox in batch}
+    days = ANSWER_WITHIN + timedelta(days=1)
+    parts = defaultdict[int, list[MailboxId]](list)
+    for mailbox in batch:
+        came = everybody.inbound.get(mailbox.id, 0) * days / REMEMBERED
+        parts[max(1, int(came) // _CANDIDATES)].append(mailbox.id)
+    found = defaultdict[MailboxId, list[Answerable]](list)
+    since, until = min(midnights.values()) - days, max(midnights.values())
+    for every, ids in sorted(parts.items()):
+        part = (on.toordinal() % every, every)
+        for each in await circle.ledger.history.answerable(ids, since=since, until=until, part=part):
+            midnight = midnights[each.recipient_id]
+            if midnight - days <= each.seen_at < midnight:
+                found[each.recipient_id].append(each)
+    return found
+
+
+async def _decided(mailbox: Mailbox, known: _Known) -> AsyncIterator[tuple[MailboxId, NewDay, list[NewSlot]]]:
+    """The mailbox's plan, or nothing where it cannot be made."""
+    # A batch takes a second or two: others' sends must not wait for it.
+    await asyncio.sleep(0)
+    try:
+        yield _planned(mailbox, known)
+    except Exception:  # the edge of a unit: a mailbox that cannot be planned must not take its batch down
+        log.exception("unit failed", step="plan", mailbox=mailbox.id)
+
+
+def _planned(mailbox: Mailbox, known: _Known) -> tuple[MailboxId, NewDay, list[NewSlot]]:
+    before, circle, roster, on = known.before, known.before.circle, known.before.roster, known.before.on
+    view, resting, habit = before.view(mailbox), before.resting_for(mailbox), known.habits[mailbox.id]
+    answerable = [each for each in known.answerable.get(mailbox.id, ()) if not _rests(each, roster, resting)]
 
     plan = plan_for(
         mailbox,
         on,
         1 + sum(1 for day in view.history if day.target > 0),
         allowance(view),
-        seeds=pool(
-            Correspondent.of(seed)
-            for seed in seeds_of(mailbox, fleet)
-            if seed.may_receive and seed.id in by_id and seed.address not in resting.seeds
-        ),
-        past=past,
-        unanswered=[
-            _unanswered(each, by_id, mailbox)
-            for each in answerable
-            if each.slot.mailbox_id in by_id and not _rests(each, by_id, resting)
-        ],
-        listening=_listens(mailbox, on, fleet, circle),
-        hours=mailbox.hours or circle.settings.window.hours,
-        now=now if last_due is None else max(now, last_due),
+        seeds=roster.seeds(resting).pool,
+        past=replace(known.everybody, contacts=known.contacts.get(mailbox.id, {})),
+        unanswered=_unanswered(answerable, roster, mailbox.zone),
+        listening=_listens(mailbox, on, roster, circle),
+        hours=habit.hours,
+        bustle=habit.bustle,
+        # Where its zone was moved eastwards, the date begins before the old one's slots have gone: it waits for them.
+        now=max(circle.clock.now(), known.last_due.get(mailbox.id, circle.clock.now())),
         grace=circle.grace,
-        rng=rng,
+        rng=circle.clock.rng(mailbox.id, on, "plan"),
+        per_minute=circle.per_minute(mailbox),
+        kin=roster.writes_to_kin(mailbox),
     )
 
-    answered = {each.slot.id: each.slot for each in answerable}
+    answered = {each.slot_id: each for each in answerable}
     grammars = circle.grammars.without(resting.grammars)
-    slots = [_slot(slot, plan, mailbox, by_id, _text(slot, answered, grammars), circle) for slot in plan.slots]
-    await circle.ledger.slots.record(mailbox.id, _day(plan), slots, now=now)
+    # One stream for the date, slot by slot: seeding one for each would take longer than all the draws.
+    draws = circle.clock.rng(mailbox.id, on, "slots")
+    slots = [
+        _slot(
+            slot, mailbox, roster.active[slot.recipient_id], _text(slot, answered, grammars, draws), circle.key, draws
+        )
+        for slot in plan.slots
+    ]
     _say(mailbox, plan)
+    return mailbox.id, _day(plan), slots
 
 
 def _say(mailbox: Mailbox, plan: DayPlan) -> None:
@@ -102,21 +216,23 @@ def _say(mailbox: Mailbox, plan: DayPlan) -> None:
     )
 
 
-def _unanswered(each: Answerable, by_id: Mapping[MailboxId, Mailbox], mailbox: Mailbox) -> Unanswered:
-    return Unanswered(
-        slot_id=each.slot.id,
-        thread_id=each.slot.thread_id,
-        sender=Correspondent.of(by_id[each.slot.mailbox_id]),
-        seen_on=date_of(each.seen_at, mailbox.zone),
-        length=each.length,
-    )
+def _unanswered(answerable: Iterable[Answerable], roster: Roster, zone: ZoneInfo) -> list[Unanswered]:
+    return [
+        Unanswered(
+            slot_id=each.slot_id,
+            thread_id=each.thread_id,
+            sender=roster.correspondents[each.sender_id],
+            seen_on=date_of(each.seen_at, zone),
+            length=each.length,
+        )
+        for each in answerable
+    ]
 
 
-def _listens(mailbox: Mailbox, on: date, fleet: Sequence[Mailbox], circle: Circle) -> bool:
+def _listens(mailbox: Mailbox, on: date, roster: Roster, circle: Circle) -> bool:
     if circle.settings.limits.listening_days == 0:
         return False
-    others = [date_of(other.enrolled_at, other.zone) for other in fleet if other.may_send and other.id != mailbox.id]
-    return is_listening(date_of(mailbox.enrolled_at, mailbox.zone), on, others=others)
+    return is_listening(date_of(mailbox.enrolled_at, mailbox.zone), on, others=roster.elder_dates(mailbox))
 
 
 def _day(plan: DayPlan) -> NewDay:
@@ -124,6 +240,7 @@ def _day(plan: DayPlan) -> NewDay:
     return NewDay(
         date=plan.date,
         day=plan.day,
+        level=answer.level,
         ceiling=answer.ceiling,
         target=answer.target,
         capped_by=answer.capped_by,
@@ -142,40 +259,29 @@ def _day(plan: DayPlan) -> NewDay:
     )
 
 
-def _rests(each: Answerable, by_id: Mapping[MailboxId, Mailbox], resting: Resting) -> bool:
-    """True where an answer would go to a retired seed, or go on with a retired text."""
-    return by_id[each.slot.mailbox_id].address in resting.seeds or each.slot.grammar in resting.grammars
+def _rests(each: Answerable, roster: Roster, resting: Resting) -> bool:
+    """True where nobody takes the answer, or it would go to a retired seed, or go on with a retired text."""
+    sender = roster.active.get(each.sender_id)
+    return sender is None or sender.address in resting.seeds or each.grammar in resting.grammars
 
 
-Text = Callable[[random.Random], tuple[str, str]]
-"""Draws a grammar's name and language."""
-
-
-def _text(slot: PlannedSlot, answered: Mapping[SlotId, Slot], grammars: Grammars) -> Text:
-    """A draw; an answer says its thread's grammar (steps/letter), and draws all the same: one stream for a slot."""
-
-    def drawn(rng: random.Random) -> tuple[str, str]:
-        grammar = grammars.pick(rng)
-        if slot.in_reply_to is None:
-            return grammar.name, grammar.language
-        return answered[slot.in_reply_to].grammar, answered[slot.in_reply_to].language
-
-    return drawn
+def _text(
+    slot: PlannedSlot, answered: Mapping[SlotId, Answerable], grammars: Grammars, rng: random.Random
+) -> tuple[str, str]:
+    """A grammar's name and language. An answer has its thread's (steps/letter), and draws all the same."""
+    drawn = grammars.pick(rng)
+    if slot.in_reply_to is None:
+        return drawn.name, drawn.language
+    return answered[slot.in_reply_to].grammar, answered[slot.in_reply_to].language
 
 
 def _slot(
-    slot: PlannedSlot,
-    plan: DayPlan,
-    mailbox: Mailbox,
-    by_id: Mapping[MailboxId, Mailbox],
-    text: Text,
-    circle: Circle,
+    slot: PlannedSlot, mailbox: Mailbox, recipient: Mailbox, text: tuple[str, str], key: bytes, rng: random.Random
 ) -> NewSlot:
-    """The slot with its identity and its draws."""
-    rng = circle.clock.rng(mailbox.id, plan.date, slot.number, "slot")
+    """The slot with its identity and its draws; `text` is its grammar and language."""
     nonce = rng.randbytes(identity.NONCE_BYTES)
-    token = identity.token(circle.key, nonce, sender=mailbox.address, recipient=by_id[slot.recipient_id].address)
-    grammar, language = text(rng)
+    token = identity.token(key, nonce, sender=mailbox.address, recipient=recipient.address)
+    grammar, language = text
     return NewSlot(
         number=slot.number,
         recipient_id=slot.recipient_id,

@@ -83,7 +83,7 @@ async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle:
 
     try:
         claim = await circle.ledger.attempts.claim(
-            slot.id, now=circle.clock.now(), rules=rules(circle), node=circle.node
+            slot.id, now=circle.clock.now(), rules=rules(mailbox, circle), node=circle.node
         )
     except Unmarked as failure:
         await give_back(failure.claimed, mailbox, str(failure), circle)
@@ -204,8 +204,8 @@ async def _ancestors(slot: Slot, circle: Circle) -> tuple[ThreadMessage, ...]:
     return tuple(reversed(chain))
 
 
-def rules(circle: Circle) -> Rules:
-    """The configured part of every claim."""
+def rules(mailbox: Mailbox, circle: Circle) -> Rules:
+    """The configured part of every claim of the mailbox."""
     limits = circle.settings.limits
     return Rules(
         grace=circle.grace,
@@ -213,5 +213,6 @@ def rules(circle: Circle) -> Rules:
         own_reserve_ratio=limits.own_reserve_ratio,
         own_fresh=timedelta(minutes=limits.own_fresh_minutes),
         domain_limit=limits.domain_daily,
+        per_minute=circle.per_minute(mailbox),
         leaps=circle.clock.leaps,
     )
