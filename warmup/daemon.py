@@ -196,7 +196,7 @@ class Daemon:
             self._lost = busy
             self.ask_to_stop()
         except asyncio.CancelledError:
-            # The clock's hand is shut down: what was asked of the ledger ends by itself, and nobody waits for it.
+            # The clock's hand is shut down: what it asked of the ledger ends by itself, and nobody waits for it.
             if not self._asked_to_stop.is_set():
                 raise
         except Exception:  # the edge of a tick: logged, and the next tick asks again
