@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Tests wait for servers and processes more than they compute; a file stays in one process, with what it set up.
+PROCESSES ?= 2
 
 .PHONY: help demo test lint unit lab properties bench crossval fuzz faults torture sabotage audit sbom mutate lock clean
 
@@ -27,7 +29,7 @@ demo: $(STAMP)  ## 21 days of warming against the embedded sandbox, in about two
 test: $(STAMP)  ## the gate and all tests; as root it installs the mail lab's Debian packages
 	@bash tests/lab/packages.sh
 	@$(MAKE) --no-print-directory lint
-	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/pytest
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile
 
 lint: $(STAMP)  ## ruff, mypy, the floors of the house
 	@$(BIN)/ruff format --check .
@@ -47,6 +49,7 @@ properties: $(STAMP)  ## the properties of the core with 10,000 examples each
 
 bench: $(STAMP)  ## speed and memory, and the table of ramps and controllers (MAILBOXES=200 HINDSIGHT=1: all of it)
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.idle
 	@$(BIN)/python -m tests.bench.planning
 	@$(BIN)/python -m tests.bench.table
 

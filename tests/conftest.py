@@ -1,4 +1,7 @@
-"""Hypothesis profiles: `dev` on a desk, `ci` in the gate, `properties` for `make properties`. And a PostgreSQL."""
+"""What all tests share: hypothesis profiles, a PostgreSQL, and the table of what the scenarios of torture found.
+
+Profiles are `dev` on a desk, `ci` in the gate, `properties` for `make properties`.
+"""
 
 import os
 from collections.abc import Iterator
@@ -7,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import Server, binaries
+from tests.torture.outcome import Outcome, table
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,3 +30,18 @@ def postgres() -> Iterator[Server]:
     server = Server.start()
     yield server
     server.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table, if any scenario ran."""
+    told = [
+        Outcome.told(found)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, found in report.user_properties
+        if name == "outcome"
+    ]
+    if told:
+        terminalreporter.section("nothing lost, nothing doubled, nothing leaked")
+        terminalreporter.write_line(table(told))

@@ -195,6 +195,10 @@ class Daemon:
             log.error("ledger lost", error=str(busy))
             self._lost = busy
             self.ask_to_stop()
+        except asyncio.CancelledError:
+            # The clock's hand is shut down: what it asked of the ledger ends by itself, and nobody waits for it.
+            if not self._asked_to_stop.is_set():
+                raise
         except Exception:  # the edge of a tick: logged, and the next tick asks again
             log.exception("tick failed")
 

@@ -108,14 +108,19 @@ def test_a_credential_of_systemd_cannot_be_replaced_and_that_is_said(desk: Desk)
     assert (keys(desk), seals(desk)) == before
 
 
-def test_a_daemon_whose_key_is_a_credential_has_to_stop_first(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [({"has_credential": True}, ["from systemd", "stop the service"]), ({"host": "elsewhere"}, ["another machine"])],
+)
+def test_a_daemon_that_would_not_see_the_new_key_has_to_stop_first(
+    desk: Desk, other: dict[str, object], said: list[str]
+) -> None:
     before = keys(desk), seals(desk)
     with (desk.folder / "warmup.db.lock").open("w+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        said = {"host": socket.gethostname(), "pid": os.getpid(), "since": "today", "has_credential": True}
-        lock.write(json.dumps(said))
+        lock.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": "today"} | other))
         lock.flush()
-        refused(desk.warmup("secrets", "rotate"), 75, f"pid {os.getpid()}", "from systemd", "stop the service")
+        refused(desk.warmup("secrets", "rotate"), 75, f"pid {os.getpid()}", *said)
     assert (keys(desk), seals(desk)) == before
 
 

@@ -93,7 +93,7 @@ def test_a_lasting_share_of_spam_slows() -> None:
 
 def test_refusals_and_complaints_brake_as_spam_does() -> None:
     assert judge_lane(seen([Sign.INBOX] * 30 + [Sign.REBUFF] * 4), START).standing is Standing.HALTED
-    assert judge_lane(seen([Sign.INBOX] * 30 + [Sign.COMPLAINT] * 3), START).standing is Standing.HALTED
+    assert judge_lane(seen([Sign.INBOX] * 30 + [Sign.COMPLAINT] * 3), START).standing is Standing.SLOWED
 
 
 def test_a_few_messages_lost_by_chance_brake_nothing() -> None:

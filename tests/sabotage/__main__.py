@@ -19,7 +19,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
-_PATIENCE_SECONDS = 420
+_PATIENCE_SECONDS = 900
 _SCENARIO = re.compile(r"^Scenario: (\w+)$", re.MULTILINE)
 # A line of tests.torture's table: name, tries, losses, doubles, breaches, figures.
 _LINE = re.compile(r"^(?P<scenario>\S.*?) +(\d+) +(?P<losses>\d+) +(?P<doubles>\d+) +(?P<breaches>\d+)(?:  |$)")

@@ -158,3 +158,25 @@ async def test_a_fault_may_be_told_later(start: Start, tmp_path: Path) -> None:
     await hears(process, f"fault defer:{first['address']}")
     with pytest.raises(smtplib.SMTPDataError):
         await asyncio.to_thread(send, first, last["address"], "<1@gmail.test>")
+
+
+async def test_of_two_clients_that_come_to_a_stop_at_once_one_is_held(start: Start, tmp_path: Path) -> None:
+    process = await start("--commands", commanded=True)
+    first, *_, last = (await about(process, tmp_path))["accounts"]
+    await hears(process, "stop data")
+    sending = [sys.executable, "-c", SENDING, json.dumps(first), last["address"]]
+    clients = [await asyncio.create_subprocess_exec(*sending, stderr=PIPE) for _ in range(4)]
+    assert process.stdout
+    assert (await asyncio.wait_for(process.stdout.readline(), 20)).startswith(b"held data")
+    ended = [asyncio.create_task(client.wait()) for client in clients]
+    for _ in range(3):
+        going = [each for each in ended if not each.done()]
+        if len(going) > 1:
+            await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED, timeout=60)
+    for client in clients:
+        if client.returncode is None:
+            client.kill()
+    await asyncio.gather(*ended)
+    # And nothing more was said: the next answer is to the next command.
+    await hears(process, "go")
+    assert len((tmp_path / "received.jsonl").read_text().splitlines()) == 3

@@ -20,7 +20,7 @@ from tests.torture.faketime import WallClock
 from tests.torture.open_stage import Stage, staged
 from tests.torture.outcome import Form, Outcome
 
-SPEED = 3000.0
+SPEED = 2400.0
 LIMIT = 5
 """The first level of the fastest ramp, so that a full date reaches it."""
 

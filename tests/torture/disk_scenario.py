@@ -25,7 +25,7 @@ FIRST = 50
 POINTS = {Form.SHORT: (2, 3), Form.FULL: (FIRST, FIRST)}
 """How many of the calls of a start, and how many of the rest of the first 50."""
 NEW_MAIL_SECONDS = 60.0
-_FAULT_SECONDS = 30.0
+_FAULT_SECONDS = 15.0
 _TRACE = ("-e", f"trace={','.join((*WRITING, *SYNCING))}")
 
 
@@ -234,7 +234,7 @@ def _fill_a_real_one(count: Count, folder: Path) -> str:
             filler = disk / "filler"
             _fill(filler)
             try:
-                until(lambda: is_unready(stage.house), seconds=PATIENCE, what="a full disk: 503")
+                until(lambda: is_unready(stage.house), seconds=_FAULT_SECONDS, what="a full disk: 503")
                 count.unready += 1
             except NotInTime as late:
                 count.breaches.append(str(late))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.torture.outcome import Form, Outcome
 
-_PATIENCE_SECONDS = 300
+_PATIENCE_SECONDS = 480
 
 
 def unavailable() -> str | None:

@@ -17,14 +17,12 @@ from pathlib import Path
 from tests.scenarios.house import NotInTime, Row, until
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
-from tests.torture.stage import TICK_SECONDS, Stage
+from tests.torture.stage import GRACE, TICK_SECONDS, Stage
 
 SPEED = 1500.0
-GRACE = timedelta(hours=3)
-"""As the house is configured."""
 KILLS = {Form.SHORT: (9,), Form.FULL: (100, 100)}
 """Of each stage; stages are played side by side, since much of the time is a start."""
-ACCOUNTS = 5
+ACCOUNTS = 4
 MISSING_AFTER_HOURS = {Form.SHORT: 4, Form.FULL: 24}
 ACCOUNT_LIMIT = 30
 DOMAIN_LIMIT = 60

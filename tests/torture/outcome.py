@@ -8,6 +8,7 @@ one. A scenario never asserts: it counts, and `Outcome.held` says whether the pr
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
 
 
 class Form(StrEnum):
@@ -33,6 +34,11 @@ class Outcome:
     breaches: int = 0
     figures: str = ""
     broken: tuple[str, ...] = ()
+
+    @classmethod
+    def told(cls, found: Any) -> Self:
+        """An outcome that came from another process, as a mapping of its fields."""
+        return cls(**{**found, "broken": tuple(found["broken"])})
 
     @property
     def held(self) -> bool:

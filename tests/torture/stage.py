@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,9 @@ from tests.scenarios.house import PATIENCE, House, NotInTime, Town, until
 
 TICK_SECONDS = 0.2
 """As the house is configured; real."""
+
+GRACE = timedelta(hours=10)
+"""Ledger time. Long, since a start of some seconds, on a busy machine, is some hours of a rehearsal."""
 
 # Everything is delivered and found: whatever is not sighted was not taken, or is our fault.
 WORLD = """\
@@ -114,7 +117,12 @@ class Stage:
             options = ("--world", str(world), "--speed", str(speed), "--accounts", str(accounts), "--commands")
             town = Town.open(folder / "town", "--start", datetime.now(UTC).isoformat(), *options)
             stack.callback(town.close)
-            around = {"WARMUP__WINDOW__START": "00:01", "WARMUP__WINDOW__END": "23:59", **environ}
+            around = {
+                "WARMUP__WINDOW__START": "00:01",
+                "WARMUP__WINDOW__END": "23:59",
+                "WARMUP__SEND__GRACE_SECONDS": str(int(GRACE.total_seconds())),
+                **environ,
+            }
             house = House(folder=folder / "house", environ={"WARMUP__REHEARSAL__SPEED": str(speed), **around})
             stack.callback(house.close)
             house.install(ca_file=town.ca_file)

@@ -25,6 +25,8 @@ SPEED = 1500.0
 STALL_SECONDS = 5.0
 SEEN_SECONDS = 2.5
 """A bucket of the lag's histogram: what is beyond is the stall's and not the machine's."""
+GRACE_SECONDS = 10_800
+"""Ledger time; the stall is 7,500 of them."""
 ACCOUNTS = 4
 STALLS = {Form.SHORT: 2, Form.FULL: 20}
 PATIENCE_SECONDS = 60.0
@@ -86,7 +88,8 @@ class Stalls:
 
 def run(form: Form, folder: Path) -> Outcome:
     """Let the loop stand still in turn in each way, and look for what fell due meanwhile."""
-    with Stage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ={}, daily_limit="60") as stage:
+    environ = {"WARMUP__SEND__GRACE_SECONDS": str(GRACE_SECONDS)}
+    with Stage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, daily_limit="60") as stage:
         pipe = Pipe(path=folder / "stderr", log=stage.house.log)
         stage.house.launch("sh", "-c", 'exec "$@" 2>"$0"', str(pipe.path))
         stage.house.wait_until_ready()

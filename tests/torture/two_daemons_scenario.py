@@ -21,7 +21,8 @@ from tests.scenarios.house import PATIENCE, WARMUP, House, Town, until
 from tests.torture.outcome import Form, Outcome
 from warmup.ledger import Ledger
 
-SECONDS = 2.0
+SECONDS = {Form.SHORT: 20.0, Form.FULL: 2.0}
+"""Real. Beside other tests on two cores a process may take longer to end than alone: the figure is printed."""
 BUSY_LEDGER = 75
 SECOND_DAEMONS = {Form.SHORT: 2, Form.FULL: 20}
 PROCESSES = 4
@@ -41,7 +42,7 @@ class Second:
 def run(form: Form, folder: Path) -> Outcome:
     """Both attacks; what they found."""
     holder, seconds = asked_to_go(SECOND_DAEMONS[form], folder)
-    wrong = [text for number, second in enumerate(seconds) for text in faults_of(number, second, holder)]
+    wrong = [text for number, second in enumerate(seconds) for text in faults_of(number, second, holder, SECONDS[form])]
     asked, claimed = claimed_at_once(CLAIMS[form], folder / "claims")
     doubles = [slot for slot, times in claimed.items() if times > 1]
     lost = [slot for slot, times in claimed.items() if times == 0]
@@ -88,7 +89,7 @@ def second_daemon(house: House) -> Second:
                 every=0.002,
             )
             began = time.monotonic()
-            second.wait(timeout=10 * SECONDS)
+            second.wait(timeout=PATIENCE)
             took = time.monotonic() - began
         except subprocess.TimeoutExpired:
             second.kill()
@@ -105,14 +106,14 @@ def has_open(pid: int, name: str) -> bool:
         return False
 
 
-def faults_of(number: int, second: Second, holder: int) -> list[str]:
-    """What was wrong with the end of a second daemon."""
+def faults_of(number: int, second: Second, holder: int, allowed: float) -> list[str]:
+    """What was wrong with the end of a second daemon, for which `allowed` seconds were."""
     wrong = []
     if second.code != BUSY_LEDGER:
         wrong.append(f"second daemon {number} ended with {second.code}: {second.said.strip()[-200:]}")
     elif f"pid {holder} " not in second.said:
         wrong.append(f"second daemon {number} did not name pid {holder}: {second.said.strip()[-200:]}")
-    if second.seconds > SECONDS:
+    if second.seconds > allowed:
         wrong.append(f"second daemon {number} took {second.seconds:.1f} s")
     return wrong
 

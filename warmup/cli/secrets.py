@@ -1,6 +1,7 @@
 """`warmup secrets`: a new key for every sealed secret."""
 
 import asyncio
+import socket
 
 import typer
 
@@ -10,6 +11,7 @@ from warmup.cli.opening import holder_of
 from warmup.cli.output import say
 from warmup.cli.parts import parts_of
 from warmup.cli.rotation import Rotated, rotated
+from warmup.ledger.lock import Holder
 from warmup.vault import KeyFile
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Seal every secret with a new key.")
@@ -41,10 +43,22 @@ async def _rotate(here: Invocation) -> Rotated:
                 code=Exit.BAD_CONFIG,
             )
         daemon = holder_of(parts.settings)
-        if daemon is not None and daemon.has_credential:
-            raise Fault(
-                f"the daemon ({daemon}) has its key from systemd and would not see a new one",
-                "stop the service, rotate, and start it again",
-                code=Exit.TRY_LATER,
-            )
+        if daemon is not None:
+            _check_sees_the_file(daemon)
         return await rotated(parts.ledger, file)
+
+
+def _check_sees_the_file(daemon: Holder) -> None:
+    """Nothing where a running daemon reads the key file that is replaced; a Fault (75) where it has another."""
+    # A server that keeps the ledger tells the beginning of a long host's name.
+    if not socket.gethostname().startswith(daemon.host):
+        where = "runs on another machine, which has a key file of its own"
+        fix = "stop it, rotate, and give it the new file"
+    elif daemon.has_credential:
+        where, fix = (
+            "has its key from systemd and would not see a new one",
+            "stop the service, rotate, and start it again",
+        )
+    else:
+        return
+    raise Fault(f"the daemon ({daemon}) {where}", fix, code=Exit.TRY_LATER)

@@ -61,7 +61,7 @@ DOUBT_AGAIN: Final = 0.16
 """A sound lane is doubted at more harm than one that is yet to become sound: one stray message is not a change."""
 
 SLOW_HARM: Final = 0.19
-HALT_HARM: Final = 0.34
+HALT_HARM: Final = 0.40
 _FEWEST_HARM: Final = 3.0
 _FRESH: Final = 4
 """A fresh turn: of the last four messages three went wrong, or of the last eight four; halted at four, or six."""

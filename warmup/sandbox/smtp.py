@@ -77,10 +77,11 @@ class _Submission(SMTP):
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         envelope = self.envelope
         self.fault = None
-        stop = next((each for each in (Stop.START, Stop.DATA) if self._door.stops.waits_at(each)), None)
-        if stop and self.session and envelope and envelope.rcpt_tos:
-            await self._stop_in_data(stop, _login(self.session), envelope.rcpt_tos[0])
-            return
+        if self.session and envelope and envelope.rcpt_tos:
+            stop = next((each for each in (Stop.START, Stop.DATA) if self._door.stops.claims(each)), None)
+            if stop:
+                await self._stop_in_data(stop, _login(self.session), envelope.rcpt_tos[0])
+                return
         if envelope and envelope.rcpt_tos:
             self.fault = self._door.faults.strike(str(envelope.mail_from).lower(), envelope.rcpt_tos[0].lower())
         if self.fault and self.fault.kind is FaultKind.CUT_IN_DATA:
@@ -98,7 +99,7 @@ class _Submission(SMTP):
         await self.push("354 End data with <CR><LF>.<CR><LF>")
         if stop is Stop.DATA:
             await self._reader.readline()
-        self._door.stops.hold(stop, sender)
+        self._door.stops.tell(stop, sender)
         try:
             if stop is Stop.START:
                 whole = await self._reader.readuntil(b"\r\n.\r\n")

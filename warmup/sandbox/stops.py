@@ -39,18 +39,20 @@ class Stops:
         """Let the connection that is held go on."""
         self._going.set()
 
-    def waits_at(self, stop: Stop) -> bool:
-        """True if the next connection that comes to `stop` will be held."""
-        return self._set is stop
-
-    def hold(self, stop: Stop, account: str) -> None:
-        """Tell that a connection is held at `stop`: the account's, or "" where it has not logged in."""
+    def claims(self, stop: Stop) -> bool:
+        """True for the one connection that comes to `stop` first where it is set: it has to be held, and told of."""
+        if self._set is not stop:
+            return False
         self._set = None
         self._going = asyncio.Event()
+        return True
+
+    def tell(self, stop: Stop, account: str) -> None:
+        """Tell that a connection is held at `stop`: the account's, or "" where it has not logged in."""
         self._tell(stop, account)
 
     async def pass_by(self, stop: Stop, account: str) -> None:
         """Return at once, or where `stop` is set once the connection may go on."""
-        if self.waits_at(stop):
-            self.hold(stop, account)
+        if self.claims(stop):
+            self.tell(stop, account)
             await self._going.wait()
