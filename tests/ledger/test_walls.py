@@ -273,3 +273,13 @@ def _template(folder: Path) -> Path:
 # A run is dozens of transactions: the number of the profile would take minutes.
 TestWindows = Windows.TestCase
 TestWindows.settings = settings(settings.default, max_examples=40, stateful_step_count=40, deadline=None)
+
+
+async def test_a_provider_that_takes_two_in_a_minute_gets_a_third_a_minute_later(world: World) -> None:
+    slots, rules = await world.plan(3), replace(RULES, per_minute=2)
+    at = slots[2].due_at
+    for slot in slots[:2]:
+        await world.end(await world.claim(slot, at, rules), OK, at)
+    waits = await world.ledger.attempts.claim(slots[2].id, now=at, rules=rules, node="test")
+    assert waits == Wait(until=at + MINUTE, reason=Hindrance.RATE)
+    assert await world.claim(slots[2], at + MINUTE, rules)

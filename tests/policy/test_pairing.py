@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -179,3 +180,25 @@ def test_a_new_seed_of_a_large_fleet_is_not_heaped_upon() -> None:
 def test_the_capacity_of_a_lane_leaves_out_the_own_account() -> None:
     seeds = [SENDER, one(2), one(3, control=True), one(4, account=1), one(5, provider="outlook", account=1)]
     assert capacity(SENDER, pool(seeds)) == {"gmail": 2 * SEED_DAILY}
+
+
+def test_what_a_mailbox_receives_follows_what_it_sends() -> None:
+    volumes = {MailboxId(number): (6, 12, 24)[number % 3] for number in range(1, 31)}
+    fleet = [replace(one(number), sends=True) for number in volumes]
+    seeds, contacts = pool(fleet), {mailbox: Counter[MailboxId]() for mailbox in volumes}
+    for day in range(30):
+        # Everybody looks at the days before alone: the order of work changes nothing.
+        inbound = sum(contacts.values(), Counter[MailboxId]())
+        outbound = {mailbox: n * day for mailbox, n in volumes.items()}
+        usual = sum(outbound.values()) / len(outbound)
+        found = {}
+        for sender in fleet:
+            past = Past(contacts=contacts[sender.id], inbound=inbound, outbound=outbound, usual=usual)
+            wanted = {"gmail": volumes[sender.id]}
+            found[sender.id] = pair(sender, wanted, seeds, random.Random(f"{sender.id} {day}"), past=past, taken={})
+        for sender_id, pairing in found.items():
+            contacts[sender_id].update(recipient.id for recipient in pairing.recipients)
+    received = sum(contacts.values(), Counter[MailboxId]())
+    ratios = [received[mailbox] / (30 * n) for mailbox, n in volumes.items()]
+    assert sum(received.values()) == 30 * sum(volumes.values())
+    assert 0.6 < min(ratios) <= max(ratios) < 1.7

@@ -18,6 +18,7 @@ from warmup.policy.quota import (
     Lapse,
     LastAttempt,
     Pace,
+    Rate,
     Situation,
     Wait,
     Wall,
@@ -164,6 +165,13 @@ def test_a_backlog_goes_no_faster_than_slots_fall_due() -> None:
     assert may_go(situation(pace=Pace(sent=4, due=4, room_at=soon))) == Wait(until=soon, reason=Hindrance.PACE)
     # One that waited longer than an hour's slots still gets its turn.
     assert may_go(situation(pace=Pace(sent=0, due=0))) == Go(ordinal=1)
+
+
+def test_a_minute_holds_no_more_than_the_provider_takes() -> None:
+    soon = NOW + timedelta(seconds=20)
+    assert may_go(situation(rate=Rate(sent=29, limit=30, room_at=soon))) == Go(ordinal=1)
+    assert may_go(situation(rate=Rate(sent=30, limit=30, room_at=soon))) == Wait(until=soon, reason=Hindrance.RATE)
+    assert may_go(situation(rate=Rate(sent=30, limit=30))) == Wait(until=None, reason=Hindrance.RATE)
 
 
 def test_a_lane_braked_since_planning_sends_no_more_that_day() -> None:

@@ -107,3 +107,9 @@ def test_the_share_that_is_left_falls_from_all_to_nothing(spans: tuple[Span, ...
     assert share_left(spans, spans[0].start) == 1
     assert abs(share_left(spans, spans[-1].end)) < 1e-9
     assert all(later <= earlier + 1e-12 for earlier, later in pairwise(shares))
+
+
+@given(st.integers(0, 100_000), st.integers(1, 60))
+def test_the_gap_is_never_tighter_than_what_the_provider_takes_in_a_minute(n: int, per_minute: int) -> None:
+    gap = usual_gap(n, DAY, per_minute=per_minute)
+    assert gap >= max(timedelta(minutes=1) / per_minute, usual_gap(n, DAY))

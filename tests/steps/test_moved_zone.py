@@ -31,7 +31,8 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 async def test_a_new_date_waits_for_what_the_old_one_has_left(ledger: Ledger) -> None:
     world = await World.founded(ledger)
     for number in range(6):
-        await ledger.mailboxes.add(new_mailbox(f"seed{number}@one.test"))
+        # Awake when the moved mailbox is.
+        await ledger.mailboxes.add(new_mailbox(f"seed{number}@one.test", timezone="Etc/GMT-12"))
     assert await ledger.slots.last_due([world.sender.id]) == {}
     last = (await world.plan(3, at=NOW + 13 * HOUR))[-1].due_at
     assert await ledger.slots.last_due([world.sender.id]) == {world.sender.id: last}
