@@ -63,7 +63,7 @@ fuzz: $(STAMP)  ## coverage-guided fuzzing of every parser, five minutes each; S
 
 faults: $(STAMP)  ## every fault a provider can have, from real servers, as a table; as root, two to six minutes
 	@bash tests/lab/packages.sh
-	@$(BIN)/pytest -q -s tests/lab/test_faults.py
+	@$(BIN)/pytest -q tests/lab/test_faults.py
 
 torture: $(STAMP)  ## every promise attacked in full, as a table of tries, losses, doubles and breaches; SCENARIO=kill for one
 	@$(BIN)/python -m tests.torture $(SCENARIO)

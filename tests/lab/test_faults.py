@@ -3,13 +3,13 @@
 One daemon runs, at a rehearsal's clock, among mailboxes that each meet a fault of their own. For every fault the reply
 comes from Postfix, Dovecot or the policy service (or, where none came, from our own door); its cause and scope are what
 `warmup explain` says of it; what the daemon did is read from its exports and held against the servers' own logs. The
-table is printed at the end.
+table is printed at the end, by `tests/conftest.py`.
 """
 
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -58,9 +58,7 @@ class Witnessed:
 
 
 @pytest.fixture(scope="module")
-def witnessed(
-    lab: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[dict[str, Witnessed]]:
+def witnessed(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Witnessed]:
     program = Program(
         lab=lab,
         folder=tmp_path_factory.mktemp("faults") / "warmup",
@@ -82,8 +80,7 @@ def witnessed(
             lab.spam.relent()
             lab.provider.relax()
             lab.change_password(LOCKED_OUT, lab.user(LOCKED_OUT).password)
-    yield found
-    show(found, request)
+    return found
 
 
 def set_up(lab: Lab, program: Program, between: Between) -> Stage:
@@ -194,24 +191,10 @@ def explained(program: Program, reply: str) -> Row:
     return found
 
 
-def show(found: dict[str, Witnessed], request: pytest.FixtureRequest) -> None:
-    """Print the table."""
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    rows = [("fault", "reply", "cause", "scope", "what the daemon did")]
-    rows += [
-        (
-            name,
-            _short(each.reply or "-"),
-            str(each.explained.get("cause", "-")),
-            str(each.explained.get("scope", "-")),
-            each.did or "-",
-        )
-        for name, each in found.items()
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["  ".join([*(row[n].ljust(widths[n]) for n in range(4)), row[4]]) for row in rows]
-    for line in ["", *lines]:
-        terminal.write_line(line) if terminal else print(line)
+def row(name: str, came: Witnessed) -> tuple[str, ...]:
+    """Its line of the table: fault, reply, cause, scope, what the daemon did."""
+    said = (str(came.explained.get(key, "-")) for key in ("cause", "scope"))
+    return (name, _short(came.reply or "-"), *said, came.did or "-")
 
 
 def _short(reply: str) -> str:
@@ -220,8 +203,11 @@ def _short(reply: str) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
-def test_a_fault_is_met_read_right_and_answered(witnessed: dict[str, Witnessed], fault: Fault) -> None:
+def test_a_fault_is_met_read_right_and_answered(
+    witnessed: dict[str, Witnessed], fault: Fault, record_property: Callable[[str, object], None]
+) -> None:
     came = witnessed[fault.name]
+    record_property("fault", row(fault.name, came))
     assert came.reply is not None, "no server said it"
     if fault.cause:
         assert (came.explained["cause"], came.explained["scope"]) in ((fault.cause, fault.scope), fault.or_else), came
