@@ -73,6 +73,40 @@ def test_a_report_in_a_report_is_opened_where_the_outer_gives_no_reason() -> Non
     assert [str(one.reply)[:9] for one in report.recipients] == ["550 <ben@"]
 
 
+@pytest.mark.parametrize(
+    ("author", "subject", "kind"),
+    [
+        ("postmaster@mail.example", "Ej levererat: hej", Kind.BOUNCE),
+        ("postmaster@mail.example", "Toimittamatta: hei", Kind.BOUNCE),
+        ("postmaster@mail.example", "Teslim Edilemeyen: selam", Kind.BOUNCE),
+        ("postmaster@mail.example", "Μη παραδοτέο: γεια", Kind.BOUNCE),
+        ("postmaster@mail.example", "Nelivrabil: salut", Kind.BOUNCE),
+        ("postmaster@mail.example", "غير قابل للتسليم: مرحبا", Kind.BOUNCE),
+        ("postmaster@mail.example", "לא ניתן למסירה: שלום", Kind.BOUNCE),
+        ("postmaster@mail.example", "Thư không gửi được", Kind.BOUNCE),
+        ("postmaster@mail.example", "[메일 발송 실패 안내] 안녕", Kind.BOUNCE),
+        ("ben@garden.example", "Автоматична відповідь: привіт", Kind.AUTO_REPLY),
+        ("ben@garden.example", "Odpowiedź automatyczna: cześć", Kind.AUTO_REPLY),
+        ("ben@garden.example", "Răspuns automat: salut", Kind.AUTO_REPLY),
+        ("ben@garden.example", "Trả lời tự động: chào", Kind.AUTO_REPLY),
+        ("ben@garden.example", "رد تلقائي: مرحبا", Kind.AUTO_REPLY),
+        ("ben@garden.example", "תשובה אוטומטית: שלום", Kind.AUTO_REPLY),
+    ],
+)
+def test_a_subject_in_any_tongue_tells_what_a_machine_sent(author: str, subject: str, kind: Kind) -> None:
+    raw = f"From: {author}\nSubject: {subject}\nContent-Type: text/plain; charset=utf-8\n\nben@garden.example\n"
+    assert read_report(raw.encode()).kind is kind
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["无法发送到 ben@garden.example", "받는사람 : ben@garden.example", "n'a pas pu être remis à <ben@garden.example>:"],
+)
+def test_a_recipient_is_found_behind_the_words_of_other_tongues(said: str) -> None:
+    raw = f"From: MAILER-DAEMON@mail.example\nSubject: Undelivered\n\n{said}\n550 no such user\n"
+    assert [one.address for one in read_report(raw.encode()).recipients] == ["ben@garden.example"]
+
+
 def test_a_delay_is_told_from_a_failure() -> None:
     (delayed,) = read_report(raw_of("exim-delay")).recipients
     assert delayed.action == "delayed"

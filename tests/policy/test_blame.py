@@ -63,6 +63,24 @@ def test_a_reply_of_any_make_means_what_it_says(cause: str, hard: str, reply: st
         ("552 5.3.4 message too big", Scope.MESSAGE, None),
         ("421 4.7.0 Too many connections", Scope.LANE, None),
         ("[Errno 101] Network is unreachable", Scope.NETWORK, None),
+        # Whose limit, whose account, whose address: what the words name, and no more, brakes.
+        ("550 5.1.1 Recipient address rejected: User unknown in relay recipient table", Scope.RECIPIENT, None),
+        ("451 4.5.1 The recipient <ben@garden.example> has exceeded their message rate limit", Scope.RECIPIENT, None),
+        ("451 4.7.1 Rate limit exceeded for account ada@shop.example", Scope.MAILBOX, None),
+        ("421 4.7.0 Too many messages from your account, retry later", Scope.MAILBOX, None),
+        ("450 4.7.1 Outgoing mail limit for the mailbox has been reached", Scope.MAILBOX, None),
+        ("554 5.7.1 Sender address rejected: Policy Rejection- Quota Exceeded", Scope.MAILBOX, None),
+        ("553 5.7.1 Sender address rejected: not owned by user ada@shop.example", Scope.MAILBOX, None),
+        ("554 5.1.8 Email Outgoing Blocked.", Scope.MAILBOX, None),
+        ("550 5.7.1 Sender account has been suspended for sending spam", Scope.MAILBOX, None),
+        ("535 5.7.0 (#AUTH005) Too many bad auth attempts.", Scope.MAILBOX, None),
+        ("421 4.3.2 Your ip blocked from this server - nsmtp", Scope.IP, None),
+        ("550 Access from ip address 198.51.100.7 blocked", Scope.IP, None),
+        ("550 mail not accepted from blacklisted IP address [198.51.100.7]", Scope.IP, None),
+        ("550 5.7.0 Your server IP address is in the Seznam.cz list, sorry", Scope.IP, None),
+        ("553 5.7.1 [BL21] Connections will not be accepted from 198.51.100.7", Scope.IP, None),
+        ("421 4.7.28 unusual rate of unsolicited mail from your DKIM domain", Scope.DOMAIN, timedelta(minutes=30)),
+        ("550 5.4.5", Scope.MAILBOX, timedelta(hours=24)),
     ],
 )
 def test_what_brakes_and_for_how_long(reply: str, scope: Scope, wait: timedelta | None) -> None:
@@ -96,6 +114,13 @@ def test_what_brakes_and_for_how_long(reply: str, scope: Scope, wait: timedelta 
         ("connection to smtp.garden.example timed out", "587 with STARTTLS, then 465 with TLS, then 2525"),
         ("[Errno -2] Name or service not known", "587, 465 or 2525"),
         ("421 [TSS04] later", "two hours"),
+        # Nothing but the number, as people type it.
+        ("5.7.9", "5.7.9"),
+        ("550 5.4.5", "5.4.5"),
+        ("421 4.7.28", "4.7.28"),
+        ("550 5.7.30", "5.7.30"),
+        ("111", "(111)"),
+        ("101", "(101)"),
         ("421 [TSS05] later", "four hours"),
     ],
 )

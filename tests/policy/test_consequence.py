@@ -36,6 +36,7 @@ def found(cause: Cause, scope: Scope, *, wait: timedelta | None = None) -> Blame
     ("reply", "held"),
     [
         (Reply(code=550, status="5.4.5", text="Daily user sending limit exceeded"), Reach.ACCOUNT),
+        (Reply(code=550, status="5.7.705", text="Access denied, tenant has exceeded threshold"), Reach.ACCOUNT),
         (UNUSUAL, Reach.LANE),
         (Reply(code=421, status="4.7.0", text="[TSS04] Messages temporarily deferred"), Reach.LANE),
         (Reply(code=421, status="4.7.0", text="Too many connections"), Reach.LANE),

@@ -20,4 +20,6 @@ def unaccented(text: str) -> str:
 
 def _bare(char: str) -> str:
     # Japanese voicing marks and Hangul are letters of their own: only scripts with true accents lose them.
-    return unicodedata.normalize("NFKD", char)[0] if "\u00c0" <= char < "\u0530" else char
+    # Vietnamese and old Greek have theirs far behind the others.
+    has_accents = "\u00c0" <= char < "\u0530" or "\u1e00" <= char < "\u2000"
+    return unicodedata.normalize("NFKD", char)[0] if has_accents else char

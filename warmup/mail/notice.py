@@ -25,7 +25,7 @@ _LINE: Final = re.compile(
 )
 _BARE: Final = re.compile(rf"({_ADDRESS})[ \t]+(\w.*)")
 _NAMED: Final = re.compile(
-    r"(?:\bto|\ban|\bpara|\ba|errors?|recipients?|destinat\w+|address\w*|user\w*|宛先)"
+    r"(?:\bto|\ban|\bpara|\b[aà]|errors?|recipients?|destinat\w+|address\w*|user\w*|宛先|发送到|收件人|받는 ?사람)"
     rf"(?:[ \t]*:[ \t]*|[ \t]+|(?=[\"'<]))[\"'<]{{0,2}}(?:mailto:)?({_ADDRESS})",
     re.IGNORECASE,
 )

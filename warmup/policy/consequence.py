@@ -40,6 +40,9 @@ def reach(reply: Reply, found: Blame) -> Reach | None:
         case Scope.MAILBOX:
             is_blocked = found.cause in (Cause.REPUTATION, Cause.RELAY)
             return Reach.ACCOUNT if asks_for_time or is_blocked else None
+        case Scope.DOMAIN if found.cause is Cause.RATE:
+            # An organisation's used-up limit is no receiver's: it is used up on every lane.
+            return Reach.ACCOUNT
         case Scope.LANE | Scope.DOMAIN | Scope.IP | Scope.NETWORK | Scope.MESSAGE:
             return Reach.LANE if asks_for_time else None
         case Scope.RECIPIENT:
