@@ -1,12 +1,13 @@
 """Foreign headers give values or nothing, never an exception and never a long wait."""
 
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.effort import least_seconds
 from warmup.mail.header import MOST_BYTES, Header, parse_header_block
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "odd-mail"
@@ -102,27 +103,23 @@ def test_any_value_of_a_field_we_read_gives_a_value(name: bytes, value: bytes) -
 )
 def test_hostile_headers_take_bounded_time(raw: bytes) -> None:
     assert len(raw) > MOST_BYTES
-    started = time.process_time()
-    parse_header_block(raw)
-    assert time.process_time() - started < 1.0
+    assert least_seconds(lambda: parse_header_block(raw)) < 1.0
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason=f"odd mail is not here: {CORPUS}")
 def test_all_odd_mail_is_read_without_an_exception() -> None:
     messages = sorted(CORPUS.iterdir())
     assert messages
-    started = time.process_time()
     for message in messages:
-        assert isinstance(parse_header_block(message.read_bytes()), Header)
-    assert time.process_time() - started < 0.05 * len(messages)
+        raw = message.read_bytes()
+        assert isinstance(parse_header_block(raw), Header)
+        assert least_seconds(partial(parse_header_block, raw)) < 0.2
 
 
 @pytest.mark.parametrize("value", ['"' + '\\"' * 4000, "a" * 8000, "a@" * 4000, "<" * 8000, "(" * 8000, '"a' * 4000])
 def test_an_odd_author_takes_a_blink(value: str) -> None:
-    began = time.process_time()
-    for _ in range(10):
-        parse_header_block(f"From: {value}\r\n".encode())
-    assert time.process_time() - began < 0.2
+    raw = f"From: {value}\r\n".encode()
+    assert least_seconds(lambda: parse_header_block(raw)) < 0.02
 
 
 def test_a_quote_that_never_ends_hides_what_follows_it() -> None:
