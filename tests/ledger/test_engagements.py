@@ -56,3 +56,15 @@ async def test_what_was_seen_too_late_or_is_meant_already_is_not_lacking(world: 
     assert await lacking(bob, Action.EXPIRE, since=NOW + HOUR + MINUTE, until=NOW + DAY) == ()
     await world.ledger.engagements.intend(to_bob.id, Action.EXPIRE, mailbox_id=bob, now=NOW)
     assert await lacking(bob, Action.EXPIRE, since=NOW, until=NOW + DAY) == ()
+
+
+async def test_messages_of_a_mailbox_that_was_removed_are_left_alone(world: World) -> None:
+    (slot,) = await world.plan(1)
+    await world.send(slot)
+    await world.see(slot, Placement.INBOX, NOW + HOUR)
+    engagements, bob = world.ledger.engagements, world.seeds[0].id
+    assert await engagements.intend(slot.id, Action.SEEN, mailbox_id=bob, now=NOW + HOUR) is not None
+    assert await engagements.pending(bob) != ()
+    await world.ledger.mailboxes.remove(world.sender.id, now=NOW + HOUR)
+    assert await engagements.pending(bob) == ()
+    assert await engagements.lacking(bob, Action.EXPIRE, since=NOW, until=NOW + DAY) == ()

@@ -226,6 +226,8 @@ def attack(scene: Scene, form: Form) -> None:
     patience = PATIENCE[form]
     gone = until(lambda: from_removed(scene), seconds=patience, what="the mailbox that is removed has sent")
     scene.house("mailbox", "remove", REMOVED)
+    # Before it is found, a copy in its own place would be the message itself for anybody who looks.
+    until(lambda: is_placed(scene, gone), seconds=patience, what="what it sent is found", every=0.5)
     seen = len(scene.town.journal())
     for _ in range(ATTACKED[form]):
         seen = until(partial(next_of, scene, seen), seconds=patience, what="a message is taken")
@@ -272,6 +274,12 @@ def abuse(row: Row, gone: Row, scene: Scene) -> None:
     scene.plant("a report on an id nobody made", sender, text, reports=True)
     text = letter(gone["message_id"], sender=gone["account"], recipient=recipient)
     scene.plant("an id of a mailbox that was removed", recipient, text)
+
+
+def is_placed(scene: Scene, row: Row) -> bool:
+    """True once a message was found."""
+    books = (one for one in scene.house.export("messages") if one["message_id"] == row["message_id"])
+    return any(one["placement"] is not None for one in books)
 
 
 def placed(scene: Scene, wanted: int) -> list[Row] | None:

@@ -1,19 +1,20 @@
 """What `--engage` means to do with our own messages, and what came of it.
 
 Every action is an intent first, then an end: after a crash it is done again only where its end state is absent.
+Messages of a mailbox that was removed are left alone from then on: its ids are nobody's any more.
 """
 
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum, unique
-from typing import Any, NewType
+from typing import Any, Final, NewType
 
 from sqlalchemy import Connection, FromClause, RowMapping, Select, exists, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.slots import Slot, slot_of
 from warmup.ledger.store import Store
-from warmup.ledger.tables import engagement_ends, engagements, sightings, slots
+from warmup.ledger.tables import engagement_ends, engagements, mailboxes, sightings, slots
 from warmup.policy.fate import Action, Placement
 from warmup.policy.mailbox import MailboxId, SlotId
 
@@ -87,6 +88,9 @@ class EngagementWriter:
         return await self._store.read(_lacking, mailbox_id, action, since, until)
 
 
+_SENDER_STAYS: Final = exists().where(mailboxes.c.id == slots.c.mailbox_id, mailboxes.c.removed_at.is_(None))
+
+
 def _intend(
     connection: Connection, slot_id: SlotId, action: Action, mailbox_id: MailboxId, *, now: datetime
 ) -> EngagementId | None:
@@ -121,7 +125,7 @@ def _pending(connection: Connection, mailbox_id: MailboxId) -> tuple[Intent, ...
             engagements.c.action,
             engagements.c.intended_at,
         )
-        .where(engagements.c.mailbox_id == mailbox_id, ~ended)
+        .where(engagements.c.mailbox_id == mailbox_id, ~ended, _SENDER_STAYS)
         .order_by(engagements.c.id)
     )
     return tuple(
@@ -164,6 +168,7 @@ def _lacking(
             found.c.at >= since,
             found.c.at < until,
             ~meant,
+            _SENDER_STAYS,
         )
         .order_by(slots.c.id)
     )
