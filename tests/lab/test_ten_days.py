@@ -5,8 +5,10 @@ One run, looked at from many sides. What is held against the ledger is what Post
 
 import json
 import re
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -24,7 +26,7 @@ SPEED = 4000.0
 DAYS = 10
 DAY_SECONDS = 86_400 / SPEED
 # The classes of 500, 2,000 and 10,000 a day, scaled so that a ramp of ten days reaches each.
-LIMITS = {"gmail.test": 8, "outlook.test": 12, "corp.test": 16}
+LIMITS = {"gmail.test": 8, "outlook.test": 12, "corp.test": 15}
 TURNED = "outlook.test"
 TURNS_ON, RELENTS_ON = 4, 6
 BRAKED = {"slowed", "halted"}
@@ -44,6 +46,7 @@ class TenDays:
     foreign: dict[str, list[Foreign]]
     before: dict[str, Snapshot]
     dates: tuple[str, ...]
+    bound: set[str]
     messages: list[Row]
     status: list[Row]
     daily: list[Row]
@@ -110,6 +113,7 @@ def after_ten_days(
         foreign=foreign,
         before=before,
         dates=tuple(sorted(ten)),
+        bound=bound_by_their_limit(program),
         messages=program.export("messages"),
         status=json.loads(program("status", "--json"))["mailboxes"],
         daily=program.export("daily"),
@@ -117,6 +121,13 @@ def after_ten_days(
         accepted=[delivery for delivery in lab.settled() if delivery.login in limits],
         verdicts=lab.rspamd_verdicts(),
     )
+
+
+def bound_by_their_limit(program: Program) -> set[str]:
+    """The domains of mailboxes that had a day which their own limit capped."""
+    query = "SELECT address FROM days JOIN mailboxes ON mailboxes.id = mailbox_id WHERE capped_by = 'limit'"
+    with closing(sqlite3.connect(f"file:{program.folder / 'warmup.db'}?mode=ro", uri=True)) as ledger:
+        return {address.rpartition("@")[2] for (address,) in ledger.execute(query)}
 
 
 def all_placed(program: Program, dates: set[str]) -> bool:
@@ -188,8 +199,8 @@ def test_no_account_passed_its_limit_in_any_24_hours_by_postfix_own_log(lab: Lab
 
 
 def test_each_limit_binds(run: TenDays) -> None:
-    bound = {row["address"].rpartition("@")[2] for row in run.status if row["capped_by"] == "limit"}
-    assert bound == set(LIMITS)
+    # On some day: what else may bind on a given one (seeds, a domain) is chance.
+    assert run.bound == set(LIMITS)
     # A tenth stays free for the operator, and a little room for yesterday's last; the rest was used.
     most = dict.fromkeys(LIMITS, 0)
     for (address, _), count in sent_of(run).items():
