@@ -98,7 +98,8 @@ async def test_what_servers_said_is_shown(ready: Desk) -> None:
         await world.ledger.attempts.hold(world.sender.account_id, hold, now=MONDAY)
     ann, _, eve = ready.warmup("status", "--json").document["mailboxes"]
     assert ann["authentication"] == [{"provider": "one.test", "spf": 1.0, "dkim": 0.0, "dmarc": None}]
-    assert ann["holds"] == [{"provider": "one.test", "until": "2031-03-03T10:00:00Z", "reason": "421 4.7.28 slow down"}]
+    held = {"provider": "one.test", "of": None, "until": "2031-03-03T10:00:00Z", "reason": "421 4.7.28 slow down"}
+    assert ann["holds"] == [held]
     assert eve["suppressed"] == "550 5.1.1 no such user"
     shown = ready.warmup("status").out
     assert "one.test waits until 2031-03-03T10:00:00Z: 421 4.7.28 slow down" in shown

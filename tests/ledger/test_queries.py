@@ -14,8 +14,8 @@ from warmup.policy.mailbox import MailboxId
 WHO = MailboxId(1)
 ASKED: dict[str, Any] = {
     "account_id": 1, "mailbox": 1, "slot": 1, "address": "ann@send.test", "domain": "send.test",
-    "provider": "one.test", "date": NOW.date(), "now": NOW, "hour_ago": NOW, "hour_elapsed": NOW, "minute_ago": NOW,
-    "since": NOW, "own_since": NOW,
+    "server": "smtp.send.test", "provider": "one.test", "date": NOW.date(), "now": NOW, "hour_ago": NOW,
+    "hour_elapsed": NOW, "minute_ago": NOW, "since": NOW, "own_since": NOW,
 }  # fmt: skip
 
 

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from tests.ledger.conftest import HOUR, MINUTE, NOW, RULES, World, new_day, new_mailbox
 from warmup.ledger import schema
-from warmup.ledger.attempts import NewHold
+from warmup.ledger.attempts import Claimed, NewHold
 from warmup.ledger.engines import Hand, engine_of
+from warmup.ledger.enrolled import account_key
 from warmup.ledger.reports import NewReport
 from warmup.ledger.sightings import NewSighting
 from warmup.ledger.slots import Slot
@@ -104,6 +105,33 @@ async def test_a_lane_is_held_alone_and_an_account_as_a_whole(world: World) -> N
     await attempts.hold(account, NewHold(until=NOW + DAY, reason="limit"), now=NOW + MINUTE)
     answer = await attempts.claim(again.id, now=again.due_at, rules=RULES, node="n")
     assert answer == Lapse(reason=Hindrance.HELD)
+
+
+async def test_a_domain_or_a_server_is_held_with_all_its_mailboxes(world: World) -> None:
+    sibling = await world.ledger.mailboxes.add(new_mailbox("zoe@send.test"))
+    stranger = await world.ledger.mailboxes.add(new_mailbox("kim@other.test"))
+    for one in (sibling, stranger):
+        await world.read_own(NOW, one)
+    mine, theirs, foreign = [await world.plan(3, sender=one) for one in (world.sender, sibling, stranger)]
+    attempts, told = world.ledger.attempts, world.sender.account_id
+
+    async def may_go(slot: Slot) -> bool:
+        return isinstance(await attempts.claim(slot.id, now=slot.due_at, rules=RULES, node="n"), Claimed)
+
+    await attempts.hold(told, NewHold(until=NOW + DAY, reason="5.7.705", domain="send.test"), now=NOW)
+    assert [await may_go(slots[0]) for slots in (mine, theirs, foreign)] == [False, False, True]
+    server, _ = account_key(stranger.smtp.host, stranger.username)
+    listed = NewHold(until=NOW + DAY, reason="[BL21]", provider="two.test", server=server)
+    await attempts.hold(told, listed, now=NOW)
+    # The second of three goes to two.test, the third to one.test.
+    assert [await may_go(slot) for slot in foreign[1:]] == [False, True]
+    before = attempts.held_before
+    assert await before(sibling.account_id, "", domain="send.test") == DAY
+    assert await before(sibling.account_id, "two.test", server=server) == DAY
+    assert await before(told, "") is None
+    fleet = {one.mailbox.address: {held.of for held in one.holds} for one in await world.ledger.status.fleet(now=NOW)}
+    assert fleet["zoe@send.test"] == {"send.test", server}
+    assert fleet["kim@other.test"] == {server}
 
 
 async def test_a_hold_counts_as_the_last_until_something_is_accepted_there(world: World) -> None:

@@ -11,7 +11,21 @@ from hypothesis import strategies as st
 
 from warmup.mail.answer import Reply
 from warmup.policy.blame import Blame, Cause, Permanence, Scope, blame
-from warmup.policy.consequence import BLOCKED, FIRST, LONGEST, STRETCH, Reach, pause, reach, wants_one_connection
+from warmup.policy.consequence import (
+    ACCOUNT,
+    BLOCKED,
+    DOMAIN,
+    DOMAIN_LANE,
+    FIRST,
+    LANE,
+    LONGEST,
+    SERVER_LANE,
+    STRETCH,
+    Reach,
+    pause,
+    reach,
+    wants_one_connection,
+)
 
 WAITS = st.none() | st.timedeltas(timedelta(minutes=1), timedelta(days=2))
 BLAMES = st.builds(
@@ -35,12 +49,19 @@ def found(cause: Cause, scope: Scope, *, wait: timedelta | None = None) -> Blame
 @pytest.mark.parametrize(
     ("reply", "held"),
     [
-        (Reply(code=550, status="5.4.5", text="Daily user sending limit exceeded"), Reach.ACCOUNT),
-        (Reply(code=550, status="5.7.705", text="Access denied, tenant has exceeded threshold"), Reach.ACCOUNT),
-        (UNUSUAL, Reach.LANE),
-        (Reply(code=421, status="4.7.0", text="[TSS04] Messages temporarily deferred"), Reach.LANE),
-        (Reply(code=421, status="4.7.0", text="Too many connections"), Reach.LANE),
-        (Reply(code=554, status="5.7.1", text="Relay access denied"), Reach.ACCOUNT),
+        (Reply(code=550, status="5.4.5", text="Daily user sending limit exceeded"), ACCOUNT),
+        (Reply(code=550, status="5.7.705", text="Access denied, tenant has exceeded threshold"), DOMAIN),
+        (UNUSUAL, SERVER_LANE),
+        (Reply(code=421, status="4.7.0", text="[TSS04] Messages temporarily deferred"), LANE),
+        (Reply(code=421, status="4.7.0", text="Too many connections"), LANE),
+        (Reply(code=554, status="5.7.1", text="Relay access denied"), ACCOUNT),
+        (
+            Reply(code=421, status="4.7.28", text="an unusual rate of unsolicited mail from your DKIM domain"),
+            DOMAIN_LANE,
+        ),
+        (Reply(code=550, status="5.7.1", text="[BL21] Connection refused, your address is listed"), SERVER_LANE),
+        (Reply(code=550, status="5.7.25", text="The sending IP address does not have a PTR record"), SERVER_LANE),
+        (Reply(code=550, status="5.7.750", text="Service unavailable. Client blocked from sending"), None),
         (Reply(code=451, status="4.7.1", text="Greylisted, try again in 5 minutes"), None),
         (Reply(code=450, status="4.7.1", text="Service unavailable"), None),
         (Reply(code=550, status="5.1.1", text="No such user"), None),

@@ -346,8 +346,39 @@ async def test_a_used_up_limit_holds_the_whole_account_for_a_day(stage: Stage) -
         assert first.at >= at + timedelta(hours=24)
 
 
+async def test_an_organisations_used_up_limit_holds_all_its_mailboxes(stage: Stage) -> None:
+    over = Reply(code=550, status="5.7.705", text="Access denied, tenant has exceeded threshold")
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await stage.enrol(circle, AMOS, Role.SENDER)
+        await plan_today(stage.ids[ANNA], circle)
+        await stage.send_to(circle, BERT, FaultKind.REFUSE, over)
+        tried, at = len(stage.sandbox.record.receipts), stage.clock.now()
+        await stage.whole_day(circle)
+        # The next morning is the other's first: it was told nothing itself, and waits all the same.
+        assert len(stage.sandbox.record.receipts) == tried
+        assert stage.clock.now() < at + timedelta(hours=24)
+        await stage.whole_day(circle, AMOS)
+        (first, *_) = stage.sandbox.record.receipts[tried:]
+        assert first.at >= at + timedelta(hours=24)
+
+
+async def test_an_address_that_is_not_wanted_holds_everybody_who_sends_by_it(stage: Stage) -> None:
+    listed = Reply(code=553, status="5.7.1", text="[BL21] Connections not accepted from IP addresses on Spamhaus PBL")
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await stage.enrol(circle, AMOS, Role.SENDER)
+        await plan_today(stage.ids[ANNA], circle)
+        slot = await stage.send_to(circle, BERT, FaultKind.REFUSE, listed)
+        fleet = {one.mailbox.address: one.holds for one in await circle.ledger.status.fleet(now=stage.clock.now())}
+        assert [(held.provider, held.of) for held in fleet[AMOS]] == [("two.test", "127.0.0.1")]
+        before = await circle.ledger.attempts.held_before(slot.account_id, "two.test", server="127.0.0.1")
+        assert before is not None
+        assert before >= timedelta(minutes=15)
+
+
 async def test_a_rate_holds_its_lane_alone_and_twice_as_long_the_second_time(stage: Stage) -> None:
-    slow_down = Reply(code=421, status="4.7.28", text="Our system has detected an unusual rate of mail")
+    slow_down = Reply(code=421, status="4.7.0", text="[TSS04] Messages temporarily deferred due to user complaints")
     async with stage.circle() as circle:
         await stage.found(circle)
         await plan_today(stage.ids[ANNA], circle)

@@ -135,7 +135,9 @@ def _line(one: Overview) -> dict[str, Any]:
         "standing": one.standing.value if one.standing else None,
         "capped_by": one.capped_by.value if one.capped_by else None,
         "suppressed": one.suppressed,
-        "holds": [{"provider": held.provider, "until": held.until, "reason": held.reason} for held in one.holds],
+        "holds": [
+            {"provider": held.provider, "of": held.of, "until": held.until, "reason": held.reason} for held in one.holds
+        ],
         "authentication": [
             {"provider": provider, **{method.value: _ratio(found.get(method)) for method in Method}}
             for provider, found in sorted(one.authentication.items())
@@ -230,8 +232,9 @@ def _suppression(one: Overview) -> str:
 
 def _holds(one: Overview) -> str:
     return "; ".join(
-        f"{held.provider or 'all sending'} waits until {instant(held.until.replace(microsecond=0))}: {held.reason}"
+        f"{held.provider or 'all sending'}{of} waits until {instant(held.until.replace(microsecond=0))}: {held.reason}"
         for held in one.holds
+        for of in [f" of all of {held.of}" if held.of else ""]
     )
 
 

@@ -21,6 +21,7 @@ from warmup.ledger.slots import Slot, lapse_slot, slot_of
 from warmup.ledger.standings import mark_fresh
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
+    accounts,
     attempts,
     due_slots,
     flights,
@@ -72,11 +73,17 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewHold:
-    """Send nothing until then: to the receiving `provider`, or to anybody ("")."""
+    """Send nothing until then: to the receiving `provider`, or to anybody ("").
+
+    It is the account's that was told, or that of all mailboxes of a `domain`, or of all who hand their mail to a
+    `server` (its host, as `enrolled.account_key` spells it).
+    """
 
     until: datetime
     reason: str
     provider: str = ""
+    domain: str = ""
+    server: str = ""
 
 
 class AttemptWriter:
@@ -141,12 +148,14 @@ class AttemptWriter:
         return await self._store.write(_claimed, slot_id, node)
 
     async def hold(self, account_id: AccountId, hold: NewHold, *, now: datetime) -> None:
-        """Send nothing from an account, or on one lane of it, for a while: by its server's word."""
+        """Send nothing for a while, by a server's word to this account: see `NewHold` for whom it is about."""
         await self._store.write(hold_one, account_id, hold, now=now)
 
-    async def held_before(self, account_id: AccountId, provider: str) -> timedelta | None:
-        """How long the last hold of a lane ("": of the account) was meant to last; None where a message went since."""
-        return await self._store.read(_held_before, account_id, provider)
+    async def held_before(
+        self, account_id: AccountId, provider: str, *, domain: str = "", server: str = ""
+    ) -> timedelta | None:
+        """How long the last hold of the same kind was meant to last; None where a message of its own went since."""
+        return await self._store.read(_held_before, account_id, provider, domain, server)
 
     async def used(self, mailbox: Mailbox, *, now: datetime, margin: timedelta) -> int:
         """What counts against the account's limit at `now`, in flight, own traffic and kept uses included."""
@@ -313,17 +322,25 @@ def _recover(connection: Connection, now: datetime, watch: _Watch, alive: str | 
 
 def hold_one(connection: Connection, account_id: int, hold: NewHold, *, now: datetime) -> None:
     """See `AttemptWriter.hold`; a report's hold is in the report's own transaction."""
-    row = {"account_id": account_id, "provider": hold.provider, "at": now, "until": hold.until}
-    connection.execute(insert(holds).values(reason=hold.reason[:LONGEST_REPLY], **row))
+    row = {"account_id": account_id, "provider": hold.provider, "domain": hold.domain, "server": hold.server}
+    connection.execute(insert(holds).values(at=now, until=hold.until, reason=hold.reason[:LONGEST_REPLY], **row))
 
 
-def _held_before(connection: Connection, account_id: AccountId, provider: str) -> timedelta | None:
-    mine = (holds.c.account_id == account_id) & (holds.c.provider == provider)
-    last = connection.execute(select(holds.c.at, holds.c.until).where(mine).order_by(holds.c.id.desc())).first()
+def _held_before(
+    connection: Connection, account_id: AccountId, provider: str, domain: str, server: str
+) -> timedelta | None:
+    same = (holds.c.provider == provider) & (holds.c.domain == domain) & (holds.c.server == server)
+    if domain:
+        whose = outcomes.c.domain == domain
+    elif server:
+        whose = outcomes.c.account_id.in_(select(accounts.c.id).where(accounts.c.smtp_host == server))
+    else:
+        same &= holds.c.account_id == account_id
+        whose = outcomes.c.account_id == account_id
+    last = connection.execute(select(holds.c.at, holds.c.until).where(same).order_by(holds.c.id.desc())).first()
     if last is None:
         return None
-    went = (outcomes.c.account_id == account_id) & (outcomes.c.at > last.at)
-    went &= outcomes.c.outcome == Outcome.ACCEPTED.value
+    went = whose & (outcomes.c.at > last.at) & (outcomes.c.outcome == Outcome.ACCEPTED.value)
     if provider:
         went &= outcomes.c.provider == provider
     accepted = connection.execute(select(exists().where(went))).scalar()

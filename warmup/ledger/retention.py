@@ -92,11 +92,16 @@ def _by_id(connection: Connection, beyond: Horizons) -> tuple[tuple[Table, datet
     before, judged = beyond.upkeep, datetime.combine(beyond.messages, time(), tzinfo=UTC)
     restored_at = connection.execute(select(installation.c.restored_at)).scalar()
     last = select(func.max(looks.c.id)).scalar_subquery()
+    same_hold = ("account_id", "provider", "domain", "server")
     return (
         # A restore waits until everybody was read since: those looks stay as long as it does.
         (looks, min(before, restored_at or before), looks.c.id == last),
         (own_readings, before, ~_is_succeeded()),
-        (holds, before, or_(holds.c.until >= before, ~_is_followed(holds, "account_id", "provider"))),
+        (
+            holds,
+            before,
+            or_(holds.c.until >= before, ~_is_followed(holds, *same_hold)),
+        ),
         (kept_uses, before, false()),
         (standings, judged, exists().where(standing_heads.c.standing_id == standings.c.id)),
         (retirements, judged, ~_is_followed(retirements, "kind", "name", before=judged)),

@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from warmup.clock import NO_LEAPS, Leaps
 from warmup.ledger.columns import UtcDateTime
-from warmup.ledger.enrolled import state_of
+from warmup.ledger.enrolled import account_key, state_of
 from warmup.ledger.installation import hold_of_restore
 from warmup.ledger.slots import Slot
 from warmup.ledger.standings import Subject
@@ -187,7 +187,9 @@ def _facts() -> Select[*tuple[Any, ...]]:
     just_now = and_(recent, outcomes.c.at > bindparam("minute_ago", type_=UtcDateTime()))
     fell_due = and_(slots.c.mailbox_id == mailbox, slots.c.due_at > hour_ago, slots.c.due_at <= now)
     for_this = or_(holds.c.provider == "", holds.c.provider == provider)
-    held = and_(holds.c.account_id == bindparam("account_id"), holds.c.until > now, for_this)
+    of_account = and_(holds.c.account_id == bindparam("account_id"), holds.c.domain == "", holds.c.server == "")
+    for_us = or_(of_account, holds.c.domain == bindparam("domain"), holds.c.server == bindparam("server"))
+    held = and_(holds.c.until > now, for_this, for_us)
     good = and_(own_readings.c.mailbox_id == mailbox, own_readings.c.ok)
     last_good = select(own_readings.c.at).where(good).order_by(own_readings.c.at.desc()).limit(1)
     tried = select(func.max(attempts.c.ordinal)).where(attempts.c.slot_id == bindparam("slot"))
@@ -203,7 +205,7 @@ def _facts() -> Select[*tuple[Any, ...]]:
         _count(outcomes, just_now).label("minute_went"),
         select(func.min(outcomes.c.at)).where(just_now).scalar_subquery().label("minute_oldest"),
         _count(slots, fell_due).label("hour_due"),
-        select(func.max(holds.c.until)).where(held).scalar_subquery().label("account_held_until"),
+        select(func.max(holds.c.until)).where(held).scalar_subquery().label("held_until"),
         select(installation.c.restored_at).where(installation.c.id == 1).scalar_subquery().label("restored_at"),
         last_good.scalar_subquery().label("own_reading_at"),
         tried.scalar_subquery().label("tried"),
@@ -276,6 +278,7 @@ def _asked(slot: Slot, sender: Mailbox, now: datetime, rules: Rules) -> dict[str
         "mailbox": slot.mailbox_id,
         "account_id": sender.account_id,
         "domain": sender.domain,
+        "server": account_key(sender.smtp.host, sender.username)[0],
         "date": slot.date,
         "provider": slot.provider,
         "now": now,
@@ -290,7 +293,7 @@ def _asked(slot: Slot, sender: Mailbox, now: datetime, rules: Rules) -> dict[str
 
 def _held_until(connection: Connection, said: Row[*tuple[Any, ...]], now: datetime, leaps: Leaps) -> datetime | None:
     restore = hold_of_restore(connection, now=now, leaps=leaps) if said.restored_at is not None else None
-    found = [said.account_held_until, restore.until if restore else None]
+    found = [said.held_until, restore.until if restore else None]
     return max((until for until in found if until is not None), default=None)
 
 

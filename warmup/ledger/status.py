@@ -1,16 +1,16 @@
 """The fleet at a glance, and its totals: one pass over what is current, whatever the number of mailboxes."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
 
 from warmup.ledger.authentications import read_shares
 from warmup.ledger.believed import taken
-from warmup.ledger.enrolled import account_name, mailbox_of
+from warmup.ledger.enrolled import account_key, account_name, mailbox_of
 from warmup.ledger.situation import COUNTED
 from warmup.ledger.slots import warms
 from warmup.ledger.standings import Judged, read_all_standings
@@ -36,9 +36,13 @@ from warmup.policy.standing import Standing, worst
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Nothing is sent until then, to anybody or to one receiving `provider`; `reason` is the server's word."""
+    """Nothing is sent until then, to anybody or to one receiving `provider`; `reason` is the server's word.
+
+    `of` is the domain or the server whose mailboxes are all held, None: this one alone.
+    """
 
     provider: str | None
+    of: str | None = None
     until: datetime
     reason: str
 
@@ -95,7 +99,7 @@ def _fleet(connection: Connection, *, now: datetime) -> tuple[Overview, ...]:
     uses = _Uses.read(connection, now)
     judged = read_all_standings(connection)
     sent = _sent_by_date(connection, now)
-    held = _holds(connection, now)
+    held = connection.execute(select(holds).where(holds.c.until > now).order_by(holds.c.until)).mappings().all()
     vouched: defaultdict[int, dict[str, Mapping[Method, Share]]] = defaultdict(dict)
     for (mailbox_id, provider), found_shares in read_shares(connection, now).items():
         vouched[mailbox_id][provider] = found_shares
@@ -118,7 +122,7 @@ def _fleet(connection: Connection, *, now: datetime) -> tuple[Overview, ...]:
                 judged=judged.of(mailbox.id, mailbox.domain),
                 problem_at=row["problem_at"],
                 suppressed=row["suppressed"],
-                holds=held.get(mailbox.account_id, ()),
+                holds=_holds(held, mailbox),
                 authentication=vouched[mailbox.id],
             )
         )
@@ -153,12 +157,18 @@ def fleet_query(now: datetime) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _holds(connection: Connection, now: datetime) -> dict[int, tuple[Held, ...]]:
-    """The longest hold of each account and of each of its lanes, by account."""
-    found: defaultdict[int, dict[str, Held]] = defaultdict(dict)
-    for row in connection.execute(select(holds).where(holds.c.until > now).order_by(holds.c.until)):
-        found[row.account_id][row.provider] = Held(provider=row.provider or None, until=row.until, reason=row.reason)
-    return {account: tuple(by[lane] for lane in sorted(by)) for account, by in found.items()}
+def _holds(held: Sequence[RowMapping], mailbox: Mailbox) -> tuple[Held, ...]:
+    """The longest hold on all its sending and on each of its lanes; the few of the fleet are `held`, by their ends."""
+    server, _ = account_key(mailbox.smtp.host, mailbox.username)
+    found = {}
+    for row in held:
+        is_of_account = row["account_id"] == mailbox.account_id and not row["domain"] and not row["server"]
+        if is_of_account or row["domain"] == mailbox.domain or row["server"] == server:
+            of = row["domain"] or row["server"] or None
+            found[row["provider"]] = Held(
+                provider=row["provider"] or None, of=of, until=row["until"], reason=row["reason"]
+            )
+    return tuple(found[lane] for lane in sorted(found))
 
 
 def _sent_by_date(connection: Connection, now: datetime) -> Counter[tuple[int, date]]:

@@ -280,14 +280,22 @@ class FlightRow(SQLModel, table=True):
 
 
 class HoldRow(SQLModel, table=True):
-    """An account that sends nothing for a while, by its server's own word; nothing to `provider`, "": to anybody."""
+    """Who sends nothing for a while, by a server's word to an account; nothing to `provider`, "": to anybody.
+
+    The account; or all of a `domain`, or all accounts of a `server`, where one is named.
+    """
 
     __tablename__ = "holds"
-    __table_args__ = (Index("ix_holds_account_id_until", "account_id", "until"),)
+    __table_args__ = (
+        Index("ix_holds_account_id_until", "account_id", "until"),
+        Index("ix_holds_until", "until"),
+    )
 
     id: int | None = identity()
     account_id: int = reference("accounts.id")
     provider: str = ""
+    domain: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    server: str = Field(default="", sa_column_kwargs={"server_default": ""})
     at: datetime = instant()
     until: datetime = instant()
     reason: str

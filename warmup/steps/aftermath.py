@@ -9,10 +9,11 @@ from datetime import datetime
 import structlog
 
 from warmup.ledger.attempts import NewHold
+from warmup.ledger.enrolled import account_key
 from warmup.ledger.slots import Slot
 from warmup.mail.answer import Answer, Deferred, Refused, Reply
 from warmup.policy.blame import Blame, Permanence, Scope, blame
-from warmup.policy.consequence import Reach, pause, reach, wants_one_connection
+from warmup.policy.consequence import Whose, pause, reach, wants_one_connection
 from warmup.policy.login import is_refused
 from warmup.policy.mailbox import Mailbox, Protocol
 from warmup.policy.objection import is_about
@@ -36,13 +37,14 @@ async def follow(answer: Answer, slot: Slot, mailbox: Mailbox, recipient: Mailbo
         return False
     if found.hard and found.permanence is Permanence.PERMANENT:
         await _suppress(recipient, reply, circle)
-    hold = await hold_of(reply, found, slot, since=now, circle=circle)
+    hold = await hold_of(reply, found, slot, mailbox, since=now, circle=circle)
     if hold is not None:
         await circle.ledger.attempts.hold(slot.account_id, hold, now=now)
         log.warning(
             "held",
             mailbox=mailbox.id,
             lane=hold.provider or None,
+            of=hold.domain or hold.server or None,
             until=hold.until.isoformat(),
             cause=found.cause.value,
             code=reply.code,
@@ -56,17 +58,19 @@ async def follow(answer: Answer, slot: Slot, mailbox: Mailbox, recipient: Mailbo
     return True
 
 
-async def hold_of(reply: Reply, found: Blame, slot: Slot, *, since: datetime, circle: Circle) -> NewHold | None:
+async def hold_of(
+    reply: Reply, found: Blame, slot: Slot, mailbox: Mailbox, *, since: datetime, circle: Circle
+) -> NewHold | None:
     """The hold that follows from a reply said at `since`, by SMTP or in a report; None: nobody is held."""
     held = reach(reply, found)
     if held is None:
         return None
-    provider = "" if held is Reach.ACCOUNT else slot.provider
-    before = await circle.ledger.attempts.held_before(slot.account_id, provider)
-
+    provider = slot.provider if held.lane_only else ""
+    domain = mailbox.domain if held.whose is Whose.DOMAIN else ""
+    server = account_key(mailbox.smtp.host, mailbox.username)[0] if held.whose is Whose.SERVER else ""
+    before = await circle.ledger.attempts.held_before(slot.account_id, provider, domain=domain, server=server)
     wait = pause(found, before=before, rng=circle.clock.rng("hold", slot.id, since.isoformat()))
-
-    return NewHold(until=since + wait, reason=str(reply), provider=provider)
+    return NewHold(until=since + wait, reason=str(reply), provider=provider, domain=domain, server=server)
 
 
 async def _suppress(recipient: Mailbox, reply: Reply, circle: Circle) -> None:

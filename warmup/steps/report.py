@@ -72,7 +72,7 @@ async def bring_home(found: Sequence[Found], mailbox: Mailbox, session: ImapSess
     ids = {identity.message_id(token, mailbox.domain) for claim in claims for token in claim.tokens}
     slots = await circle.ledger.sightings.by_message_id(ids)
     named = [(claim, slot) for claim in claims if (slot := await _named(claim, slots, mailbox, circle)) is not None]
-    new = [report for claim, slot in named if (report := await _new(claim, slot, circle)) is not None]
+    new = [report for claim, slot in named if (report := await _new(claim, slot, mailbox, circle)) is not None]
     news = await circle.ledger.reports.record(mailbox.id, new, now=circle.clock.now())
     for report in news:
         log.info(
@@ -134,7 +134,7 @@ async def _named(claim: _Claim, slots: dict[str, Slot], mailbox: Mailbox, circle
     return None
 
 
-async def _new(claim: _Claim, slot: Slot, circle: Circle) -> NewReport | None:
+async def _new(claim: _Claim, slot: Slot, mailbox: Mailbox, circle: Circle) -> NewReport | None:
     """The report as it is kept; None where it tells of others what failed, and of ours that it arrived."""
     recipient = await circle.mailbox(slot.recipient_id)
     said = _about(claim.report.recipients, recipient.address)
@@ -157,7 +157,7 @@ async def _new(claim: _Claim, slot: Slot, circle: Circle) -> NewReport | None:
         if is_final and found.hard
         else None,
         # A hold counts from when it was said: what is read days later holds nobody any more.
-        hold=await hold_of(reply, found, slot, since=where.filed_at or circle.clock.now(), circle=circle)
+        hold=await hold_of(reply, found, slot, mailbox, since=where.filed_at or circle.clock.now(), circle=circle)
         if claim.report.kind is Kind.BOUNCE
         else None,
     )
