@@ -55,6 +55,15 @@ def test_a_provider_of_the_configuration_is_found_by_the_domain(trusting: Desk, 
     assert (told["provider"], told["receiver"], told["limit"]) == ("mine", "mine", 5)
 
 
+def test_mail_read_at_a_providers_server_is_a_lane_of_that_provider(trusting: Desk, accounts: list[Account]) -> None:
+    with (trusting.folder / "config.toml").open("a") as file:
+        file.write(f'[providers.big]\nimap = "127.0.0.1:{accounts[0].imaps_port}"\ndaily_limit = 12\n')
+    assert add(trusting, accounts[0]).code == 0
+    (told,) = trusting.warmup("mailbox", "list", "--json").document["mailboxes"]
+    # Its limit is that of where it sends, of which nothing is known.
+    assert (told["provider"], told["receiver"], told["limit"]) == ("custom", "big", 100)
+
+
 def test_a_wrong_password_is_77(trusting: Desk, accounts: list[Account]) -> None:
     ended = add(trusting, accounts[0], secret="hunter2")
     refused(trusting, ended, 77, "refused the login", "app password")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from warmup.config import Settings, load, providers_of
-from warmup.policy.mailbox import Security
+from warmup.policy.mailbox import Endpoint, Security
 from warmup.policy.provider import Providers, SignInKind, security_of
 
 
@@ -85,6 +85,20 @@ def test_a_domain_of_ones_own_belongs_to_the_provider_it_was_enrolled_with() -> 
     assert OURS.receiver_of("example.com", "workspace-relay") == "workspace"
     assert OURS.receiver_of("example.com", "custom") == "example.com"
     assert OURS.receiver_of("gmail.com", "workspace-relay") == "gmail"
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "receiver"),
+    [
+        ("imap.gmail.com", 993, "workspace"),  # whose domain is not Gmail's is Workspace's
+        ("Outlook.Office365.com.", 993, "microsoft365"),
+        ("imap.aol.com", 993, "yahoo"),
+        ("imap.gmail.com", 143, None),
+        ("mail.example.com", 993, None),
+    ],
+)
+def test_mail_is_received_by_who_keeps_the_server_it_is_read_at(host: str, port: int, receiver: str | None) -> None:
+    assert OURS.receiver_at(Endpoint(host=host, port=port, security=Security.TLS)) == receiver
 
 
 def test_an_operator_adds_a_receiver(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def draft(wish: Wish, *, settings: Settings, providers: Providers, now: datetime
         address=address,
         name=checked_name(wish.name),
         provider=provider.name,
-        receiver=providers.receiver_of(domain_of(address), provider.name),
+        receiver=_receiver(address, provider, imap, providers),
         role=wish.role,
         ramp=checked_ramp(wish.ramp or DEFAULT_RAMP),
         target=checked_target(wish.target, limit=limit),
@@ -108,6 +108,14 @@ def draft(wish: Wish, *, settings: Settings, providers: Providers, now: datetime
     return Draft(
         new=new, provider=provider, doubts=tuple(_doubts(new, provider)), notes=tuple(_notes(wish, new, found))
     )
+
+
+def _receiver(address: str, provider: Provider, imap: Endpoint, providers: Providers) -> str:
+    """The lane of mail to `address`: its provider's, else that of whoever keeps the server it is read at."""
+    domain = domain_of(address)
+    if provider.name == CUSTOM and providers.find_by_domain(domain) is None:
+        return providers.receiver_at(imap) or providers.receiver_of(domain)
+    return providers.receiver_of(domain, provider.name)
 
 
 def provider_for(wish: Wish, domain: str, providers: Providers, found: Found) -> Provider:

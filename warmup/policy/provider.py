@@ -90,6 +90,10 @@ class Provider:
         return max(under, key=len, default="")
 
 
+def _door(server: Endpoint) -> tuple[str, int]:
+    return server.host.lower().rstrip("."), server.port
+
+
 def security_of(port: int) -> Security:
     """How a connection to `port` is secured where nobody says."""
     return Security.TLS if port in _TLS_PORTS else Security.STARTTLS
@@ -118,6 +122,16 @@ class Providers:
             if nearest is not None and nearest.mx_suffix(host):
                 return nearest
         return None
+
+    def receiver_at(self, imap: Endpoint) -> str | None:
+        """The lane of mail that is read at `imap`, by the presets that name that server; None where they do not agree.
+
+        A provider without domains of its own is asked before one that has some: whose address is a stranger's domain
+        there is a business customer.
+        """
+        here = [one for one in self.by_name.values() if one.imap and _door(one.imap) == _door(imap)]
+        lanes = {one.receiver for one in here if not one.domains} or {one.receiver for one in here}
+        return next(iter(lanes)) if len(lanes) == 1 else None
 
     def receiver_of(self, domain: str, provider: str | None = None) -> str:
         """The lane that mail to `domain` belongs to.
