@@ -1,5 +1,6 @@
 """One mailbox in depth, from outside: what was seen, what it comes to, and what to do."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -158,6 +159,16 @@ async def test_a_mailbox_of_which_nothing_is_known_says_so(ready: Desk) -> None:
     assert (document["reputation"], document["lanes"], document["causes"]) == (None, [], [])
     assert document["advice"] == [f"log in: `warmup mailbox check {ANN}`; until then nothing is sent"]
     assert "not known yet" in ready.warmup("report", ANN).out
+
+
+async def test_a_mailbox_whose_own_mail_cannot_be_seen_says_so(ready: Desk) -> None:
+    async with opened(ready) as ledger:
+        await ledger.mailboxes.add(new_mailbox(ANN))
+        await stand_still(ledger, MONDAY)
+    assert [advice for advice in told(ready)["advice"] if "no Sent folder" in advice]
+    async with opened(ready) as ledger:
+        await ledger.mailboxes.save(replace(await ledger.mailboxes.get(ANN), sent_folder="Sent"))
+    assert not [advice for advice in told(ready)["advice"] if "no Sent folder" in advice]
 
 
 async def test_what_a_server_said_cannot_speak_to_the_terminal(ready: Desk) -> None:

@@ -85,7 +85,7 @@ async def enrol(here: Invocation, wish: Wish, means: Means, *, start: Start | No
             new = replace(
                 new, junk_folder=found.junk, sent_folder=found.sent, trash_folder=found.trash, verified_at=now
             )
-            _warn_of(found)
+            _warn_of(found, new.role)
             if start is Start.AUTO:
                 new = replace(new, first_level=await _begun(parts, new, proof))
         added = await parts.ledger.mailboxes.add(new, proof.secrets if proof is not None else ())
@@ -191,7 +191,7 @@ async def check(here: Invocation, address: str, *, patience: float | None, as_js
         await _well_again(parts, mailbox)
     if not as_json:
         typer.echo(f"{mailbox.address}: both logins hold; junk folder: {found.junk or 'none'}")
-        _warn_of(found)
+        _warn_of(found, mailbox.role)
     test = None if patience is None else await errand.test_itself(here, mailbox, patience=patience)
     if as_json:
         print_json("mailbox-check", _checked(mailbox, found, test))
@@ -233,9 +233,9 @@ def _enrolled(new: NewMailbox) -> str:
     return f"enrolled {new.address}: {new.provider}, {new.role}, at most {new.daily_limit} in 24 hours{junk}{state}"
 
 
-def _warn_of(found: Folders) -> None:
-    for problem in found.problems:
-        warn(problem)
+def _warn_of(found: Folders, role: Role) -> None:
+    for caution in found.cautions(role):
+        warn(caution)
 
 
 def _changed(before: Mailbox, wish: Change, parts: Parts, provider: Provider) -> Mailbox:
@@ -300,7 +300,7 @@ async def _proven(parts: Parts, after: Mailbox, proof: Proof, provider: Provider
         say("it is unverified until `warmup mailbox check` has logged in")
         return replace(after, verified_at=None)
     found = await verified(after, proof.logins, provider=provider, network=parts.network)
-    _warn_of(found)
+    _warn_of(found, after.role)
     return _with(after, found, parts)
 
 

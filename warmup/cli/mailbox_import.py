@@ -133,7 +133,7 @@ async def _proven(entry: Entry, parts: Parts, vault: Vault, now: datetime) -> En
     except Fault as fault:
         return _refusal(entry, fault)
     new = replace(new, junk_folder=found.junk, sent_folder=found.sent, trash_folder=found.trash, verified_at=now)
-    return replace(entry, draft=replace(entry.draft, new=new), warnings=(*entry.warnings, *found.problems))
+    return replace(entry, draft=replace(entry.draft, new=new), warnings=(*entry.warnings, *found.cautions(new.role)))
 
 
 def _refusal(entry: Entry, reason: Fault | AddressError | DuplicateMailbox) -> Entry:

@@ -8,7 +8,8 @@ from warmup.cli.ending import code_of_wire
 from warmup.cli.faults import Exit, Fault
 from warmup.ledger.enrolled import NewMailbox
 from warmup.mail.folder import Folder, Special, choose
-from warmup.policy.mailbox import Endpoint, Mailbox, Protocol
+from warmup.policy import advice
+from warmup.policy.mailbox import Endpoint, Mailbox, Protocol, Role
 from warmup.policy.provider import Provider
 from warmup.wire.errors import CredentialsRefused, WireError
 from warmup.wire.hints import hint_for
@@ -32,6 +33,10 @@ class Folders:
         if self.junk is None:
             return ("no junk folder was found, so spam reads as missing: make one and run `warmup mailbox check`",)
         return ()
+
+    def cautions(self, role: Role) -> tuple[str, ...]:
+        """The same, and what an operator should know of a mailbox of that role."""
+        return (*self.problems, *([advice.UNSEEN] if self.sent is None and role.sends else []))
 
 
 async def verified(

@@ -11,6 +11,11 @@ from warmup.policy.standing import Standing
 FLATTERY: Final = 0.05
 """A gap that is surely greater is worth a word."""
 
+UNSEEN: Final = (
+    "no Sent folder was found, so what you send yourself is not seen and not counted: make one and run "
+    "`warmup mailbox check`, or lower --daily-limit by as much"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneState:

@@ -15,7 +15,7 @@ from warmup.ledger.history import Day, LaneDay
 from warmup.ledger.retirements import Retirement
 from warmup.ledger.standings import Judged, Judgement, Subject
 from warmup.mail.report import Kind
-from warmup.policy.advice import LaneState, on_cause, on_lane
+from warmup.policy.advice import UNSEEN, LaneState, on_cause, on_lane
 from warmup.policy.attribution import WINDOW, Cause, causes
 from warmup.policy.blame import is_objection
 from warmup.policy.evidence import Evidence, Finding, Sign, evidence_of, sign_of
@@ -251,3 +251,5 @@ def _on_mailbox(mailbox: Mailbox) -> Iterable[str]:
         yield f"it is paused: `warmup mailbox resume {mailbox.address}` when it is to go on"
     if mailbox.problem:
         yield f"mend this first: {mailbox.problem}"
+    if mailbox.role.sends and mailbox.verified_at is not None and mailbox.sent_folder is None:
+        yield UNSEEN
