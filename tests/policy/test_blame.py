@@ -81,6 +81,16 @@ def test_a_reply_of_any_make_means_what_it_says(cause: str, hard: str, reply: st
         ("553 5.7.1 [BL21] Connections will not be accepted from 198.51.100.7", Scope.IP, None),
         ("421 4.7.28 unusual rate of unsolicited mail from your DKIM domain", Scope.DOMAIN, timedelta(minutes=30)),
         ("550 5.4.5", Scope.MAILBOX, timedelta(hours=24)),
+        (
+            "421 4.7.28 unusual rate of unsolicited email containing one of your URL domains",
+            Scope.DOMAIN,
+            timedelta(minutes=30),
+        ),
+        ("421 4.7.1 Domain shop.example has exceeded the max emails per hour (9/8)", Scope.DOMAIN, timedelta(hours=1)),
+        ("550 5.7.1 Domain is listed on DBL, see https://www.spamhaus.org/query/domain/x", Scope.DOMAIN, None),
+        ("421 4.7.1 Your IP 198.51.100.7 has been throttled", Scope.IP, None),
+        ("450 4.7.1 <mail.shop.example>: Helo command rejected: Host not found", Scope.IP, None),
+        ("550 Access denied - Invalid HELO name (See RFC2821 4.1.1.1)", Scope.IP, None),
     ],
 )
 def test_what_brakes_and_for_how_long(reply: str, scope: Scope, wait: timedelta | None) -> None:

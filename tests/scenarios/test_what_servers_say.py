@@ -22,12 +22,13 @@ from warmup.ledger import schema
 from warmup.ledger.enrolled import NewMailbox
 from warmup.ledger.mailboxes import Credential
 from warmup.ledger.slots import Slot
-from warmup.mail.answer import Reply
+from warmup.mail.answer import Refused, Reply
 from warmup.metrics import exposition
 from warmup.policy.fate import Placement
 from warmup.policy.mailbox import Endpoint, MailboxId, Protocol, Role, Security
 from warmup.policy.standing import Standing
 from warmup.sandbox import Fault, FaultKind, Sandbox, SandboxAccount, SandboxProvider
+from warmup.steps.aftermath import follow
 from warmup.steps.circle import Circle
 from warmup.steps.errand import Sent, find_tests, send_test
 from warmup.steps.fleet import figures
@@ -375,6 +376,26 @@ async def test_an_address_that_is_not_wanted_holds_everybody_who_sends_by_it(sta
         before = await circle.ledger.attempts.held_before(slot.account_id, "two.test", server="127.0.0.1")
         assert before is not None
         assert before >= timedelta(minutes=15)
+
+
+async def test_what_was_on_its_way_when_a_hold_began_is_no_second_in_a_row(stage: Stage) -> None:
+    listed = Reply(code=553, status="5.7.1", text="[BL21] Connections not accepted from IP addresses on Spamhaus PBL")
+    async with stage.circle() as circle:
+        await stage.found(circle)
+        await plan_today(stage.ids[ANNA], circle)
+        slot = await stage.send_to(circle, BERT, FaultKind.REFUSE, listed)
+        anna, bert = await circle.mailbox(stage.ids[ANNA]), await circle.mailbox(stage.ids[BERT])
+        # A fleet's messages that were handed over together are refused together.
+        for _ in range(8):
+            await follow(Refused(reply=listed), slot, anna, bert, circle)
+        until = await circle.ledger.attempts.held_until(slot.account_id, "two.test", server="127.0.0.1")
+        assert until is not None
+        assert until - stage.clock.now() <= timedelta(minutes=20)
+        stage.clock.raise_to(until)
+        await follow(Refused(reply=listed), slot, anna, bert, circle)
+        again = await circle.ledger.attempts.held_until(slot.account_id, "two.test", server="127.0.0.1")
+        assert again is not None
+        assert again - until >= timedelta(minutes=30)
 
 
 async def test_a_rate_holds_its_lane_alone_and_twice_as_long_the_second_time(stage: Stage) -> None:

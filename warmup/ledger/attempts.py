@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.enrolled import mailbox_of
@@ -156,6 +156,12 @@ class AttemptWriter:
     ) -> timedelta | None:
         """How long the last hold of the same kind was meant to last; None where a message of its own went since."""
         return await self._store.read(_held_before, account_id, provider, domain, server)
+
+    async def held_until(
+        self, account_id: AccountId, provider: str, *, domain: str = "", server: str = ""
+    ) -> datetime | None:
+        """When the last hold of the same kind ends or ended; None where there was none."""
+        return await self._store.read(_held_until, account_id, provider, domain, server)
 
     async def used(self, mailbox: Mailbox, *, now: datetime, margin: timedelta) -> int:
         """What counts against the account's limit at `now`, in flight, own traffic and kept uses included."""
@@ -329,20 +335,31 @@ def hold_one(connection: Connection, account_id: int, hold: NewHold, *, now: dat
 def _held_before(
     connection: Connection, account_id: AccountId, provider: str, domain: str, server: str
 ) -> timedelta | None:
-    same = (holds.c.provider == provider) & (holds.c.domain == domain) & (holds.c.server == server)
+    last = connection.execute(_last_hold(account_id, provider, domain, server)).first()
+    if last is None:
+        return None
     if domain:
         whose = outcomes.c.domain == domain
     elif server:
         whose = outcomes.c.account_id.in_(select(accounts.c.id).where(accounts.c.smtp_host == server))
     else:
-        same &= holds.c.account_id == account_id
         whose = outcomes.c.account_id == account_id
-    last = connection.execute(select(holds.c.at, holds.c.until).where(same).order_by(holds.c.id.desc())).first()
-    if last is None:
-        return None
     went = whose & (outcomes.c.at > last.at) & (outcomes.c.outcome == Outcome.ACCEPTED.value)
     if provider:
         went &= outcomes.c.provider == provider
     accepted = connection.execute(select(exists().where(went))).scalar()
-    until: datetime = last.until
-    return None if accepted else until - last.at
+    return None if accepted else last.until - last.at
+
+
+def _held_until(
+    connection: Connection, account_id: AccountId, provider: str, domain: str, server: str
+) -> datetime | None:
+    last = connection.execute(_last_hold(account_id, provider, domain, server)).first()
+    return None if last is None else last.until
+
+
+def _last_hold(account_id: AccountId, provider: str, domain: str, server: str) -> Select[datetime, datetime]:
+    same = (holds.c.provider == provider) & (holds.c.domain == domain) & (holds.c.server == server)
+    if not domain and not server:
+        same &= holds.c.account_id == account_id
+    return select(holds.c.at, holds.c.until).where(same).order_by(holds.c.id.desc()).limit(1)

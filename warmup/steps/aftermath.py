@@ -61,16 +61,25 @@ async def follow(answer: Answer, slot: Slot, mailbox: Mailbox, recipient: Mailbo
 async def hold_of(
     reply: Reply, found: Blame, slot: Slot, mailbox: Mailbox, *, since: datetime, circle: Circle
 ) -> NewHold | None:
-    """The hold that follows from a reply said at `since`, by SMTP or in a report; None: nobody is held."""
+    """The hold that follows from a reply said at `since`, by SMTP or in a report; None: nobody is held by it.
+
+    What is said while the same hold lasts was on its way when that began: it is no second in a row, and lengthens the
+    hold only where its own word is longer.
+    """
     held = reach(reply, found)
     if held is None:
         return None
     provider = slot.provider if held.lane_only else ""
     domain = mailbox.domain if held.whose is Whose.DOMAIN else ""
     server = account_key(mailbox.smtp.host, mailbox.username)[0] if held.whose is Whose.SERVER else ""
-    before = await circle.ledger.attempts.held_before(slot.account_id, provider, domain=domain, server=server)
-    wait = pause(found, before=before, rng=circle.clock.rng("hold", slot.id, since.isoformat()))
-    return NewHold(until=since + wait, reason=str(reply), provider=provider, domain=domain, server=server)
+    attempts, account_id = circle.ledger.attempts, slot.account_id
+    running = await attempts.held_until(account_id, provider, domain=domain, server=server)
+    lasts = running is not None and since < running
+    before = None if lasts else await attempts.held_before(account_id, provider, domain=domain, server=server)
+    until = since + pause(found, before=before, rng=circle.clock.rng("hold", slot.id, since.isoformat()))
+    if running is not None and until <= running:
+        return None
+    return NewHold(until=until, reason=str(reply), provider=provider, domain=domain, server=server)
 
 
 async def _suppress(recipient: Mailbox, reply: Reply, circle: Circle) -> None:
