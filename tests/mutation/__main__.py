@@ -22,6 +22,8 @@ _BUILD = _ROOT / "build" / "mutation"
 _NEEDED_RATIO = 0.85
 _SAMPLE = 150
 _PRELOADED = Path(__file__).with_name("preloaded.txt")
+# What a busy machine may need before the first test, times mutmut's own factor of 15: no time-out of what only starts.
+_LONGEST_START_SECONDS = 5.0
 # What mutmut's `exit_code_by_key` says of a mutant: pytest's code, or a signal that ended it.
 _SURVIVED = 0
 _UNTESTED = (5, 33)
@@ -76,12 +78,14 @@ def tried(area: Area, *, sample: int | None, seed: str) -> Score:
     _configure(tree, area)
     # Told a name that no mutant has, it makes them all and runs none.
     _mutmut(tree, "none.of.them")
-    _tell_who_meets_what_is_built_at_import(tree)
     names = sorted(_codes(tree))
     if not names:
         raise SystemExit(f"error: mutmut found nothing to change in {area.name}; look at {tree / 'mutmut.log'}")
     drawn = names if sample is None or len(names) <= sample else random.Random(seed).sample(names, sample)
     _mutmut(tree, *drawn)
+    if survivors := [name for name, code in _codes(tree).items() if code == _SURVIVED]:
+        _try_from_the_import_on(tree)
+        _mutmut(tree, *survivors)
     codes = _codes(tree)
     untried = [name for name in drawn if codes[name] in _UNTRIED]
     if untried:
@@ -123,9 +127,8 @@ def _configure(tree: Path, area: Area) -> None:
         "also_copy": ["migrations", "config.example.toml", "deploy", "README.md"],
         "pytest_add_cli_args": ["-m", "not lab"],
         "pytest_add_cli_args_test_selection": list(area.tests),
-        # Forked from a process that has imported nothing of ours: the ledger's statements are built as it is imported,
-        # and a copy of one that was built without the mutant would never show it.
-        "process_isolation": "forkserver",
+        "timeout_constant": _LONGEST_START_SECONDS,
+        "process_isolation": "fork",
         "forkserver_warmup": "import",
         "preload_modules_file": str(_PRELOADED),
     }
@@ -142,14 +145,16 @@ def _mutmut(tree: Path, *names: str) -> None:
         subprocess.run(command, cwd=tree, env=environ, stdout=log, stderr=log, check=False)
 
 
-def _tell_who_meets_what_is_built_at_import(tree: Path) -> None:
-    """Let every test be run for the functions that were called as the modules were imported.
+def _try_from_the_import_on(tree: Path) -> None:
+    """Let the next be forked from a process that has imported nothing of ours, which is slow.
 
-    mutmut counts such a call as one of the first test's alone; what was built then is used by any of them.
+    The ledger's statements are built as it is imported: a mutant of what builds them never shows in a process forked
+    after that. mutmut counts such a call as one of the first test's alone, though any test uses what was built.
     """
+    told = tree / "pyproject.toml"
+    text = told.read_text(encoding="utf-8")
+    told.write_text(text.replace('process_isolation = "fork"', 'process_isolation = "forkserver"'), encoding="utf-8")
     path = tree / "mutants" / "mutmut-stats.json"
-    if not path.exists():
-        return
     stats = json.loads(path.read_text(encoding="utf-8"))
     tests = list(stats["duration_by_test"])
     for name, met in stats["tests_by_mangled_function_name"].items():
