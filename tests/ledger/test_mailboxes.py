@@ -88,6 +88,12 @@ async def test_changes_are_saved_and_an_account_of_another_is_refused(world: Wor
     assert await world.ledger.mailboxes.by_id(mailbox.id) == mailbox
 
 
+async def test_a_domains_mailboxes_are_its_own(world: World) -> None:
+    beside = await world.ledger.mailboxes.add(new_mailbox("abe@send.test"))
+    assert set(await world.ledger.mailboxes.of_domain("send.test")) == {world.sender, beside}
+    assert await world.ledger.mailboxes.of_domain("nowhere.test") == ()
+
+
 async def test_a_pause_by_hand_is_never_lifted_by_the_program(world: World) -> None:
     mailboxes, ids = world.ledger.mailboxes, [world.sender.id]
     assert await mailboxes.pause(ids, by=PausedBy.PROGRAM) == 1
@@ -205,6 +211,9 @@ async def test_a_rotated_grant_takes_only_the_place_of_the_one_it_came_from(worl
     rotated = replace(GRANT, sealed=b"rotated")
     assert await mailboxes.rotate_grant(who, GRANT, rotated)
     assert not await mailboxes.rotate_grant(who, GRANT, replace(GRANT, sealed=b"too late"))
+    theirs = replace(rotated, authority=AuthorityName.MICROSOFT)
+    assert not await mailboxes.rotate_grant(who, theirs, replace(GRANT, sealed=b"another authority's"))
+    assert not await mailboxes.rotate_grant(world.seeds[0].id, rotated, replace(GRANT, sealed=b"another's"))
     assert await mailboxes.grant(who) == rotated
 
 

@@ -36,6 +36,13 @@ async def test_what_cannot_be_read_is_as_good_as_nothing(ledger: Ledger, text: s
     assert await ledger.timekeeping.read() is None
 
 
+async def test_half_a_draft_of_an_earlier_run_spoils_nothing(ledger: Ledger) -> None:
+    path = ledger.timekeeping.path
+    path.with_name(path.name + ".draft").write_text("x" * 1000, encoding="ascii")
+    assert await ledger.timekeeping.keep(COURSE)
+    assert await ledger.timekeeping.read() == COURSE
+
+
 async def test_a_disk_that_does_not_take_it_is_told(ledger: Ledger) -> None:
     ledger.timekeeping.path.mkdir()
     with pytest.raises(LedgerFailed, match="look at the disk"):

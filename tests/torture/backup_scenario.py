@@ -22,7 +22,7 @@ from random import Random
 
 from tests.scenarios.house import PATIENCE, WARMUP, House, NotInTime, Row, Town, until
 from tests.torture.outcome import Form, Outcome
-from tests.torture.stage import Stage
+from tests.torture.stage import DirectedStage
 
 _SPEED = 4500.0
 _DAY_SECONDS = 86_400 / _SPEED
@@ -39,7 +39,7 @@ _KILLED = {Form.SHORT: 1, Form.FULL: 20}
 class _Trial:
     """What is attacked, and what was found so far."""
 
-    stage: Stage
+    stage: DirectedStage
     rng: Random
     tries: int = 0
     losses: list[str] = field(default_factory=list)
@@ -87,7 +87,7 @@ class _Trial:
 def run(form: Form, folder: Path) -> Outcome:
     """See the module."""
     environ = {"WARMUP__SEND__GRACE_SECONDS": "43200", "WARMUP__LIMITS__OWN_FRESH_MINUTES": "1400"}
-    with Stage.open(folder, speed=_SPEED, accounts=2, environ=environ, daily_limit="60") as stage:
+    with DirectedStage.open(folder, speed=_SPEED, accounts=2, environ=environ, daily_limit="60") as stage:
         trial = _Trial(stage=stage, rng=Random("backup"))
         unused = folder / "unused.backup"
         trial.expect(0, "backup", "create", str(unused))
@@ -123,7 +123,7 @@ def run(form: Form, folder: Path) -> Outcome:
 
 def _snapshots(trial: _Trial, folder: Path) -> str:
     """A house of its own that lives slowly, so that what was lost and what is found again are of one date."""
-    with Stage.open(folder, speed=_SLOW, accounts=2, environ={}, daily_limit="60") as stage:
+    with DirectedStage.open(folder, speed=_SLOW, accounts=2, environ={}, daily_limit="60") as stage:
         slow = _Trial(stage=stage, rng=trial.rng, breaches=trial.breaches)
         _snapshot(slow)
     trial.tries += 1

@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 
 from tests.scenarios.house import Row, until, zone_where_it_is
 from tests.torture.faketime import WallClock
-from tests.torture.open_stage import Stage, staged
 from tests.torture.outcome import Form, Outcome
+from tests.torture.stage import Stage, staged
 
 SPEED = 2400.0
 LIMIT = 5

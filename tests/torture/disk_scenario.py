@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.scenarios.house import PATIENCE, House, NotInTime, Row, until
-from tests.torture.open_stage import Stage, staged
 from tests.torture.outcome import Form, Outcome
+from tests.torture.stage import Stage, staged
 from tests.torture.strace import SYNCING, WRITING, Call, Tracer, attached, calls_in, failing_from, traced_from_its_start
 
 ERRORS = ("EIO", "ENOSPC")

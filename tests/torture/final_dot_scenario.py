@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.scenarios.house import Row
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
-from tests.torture.stage import Stage, waited
+from tests.torture.stage import DirectedStage, waited
 
 SPEED = 1500.0
 KINDS = ("silent-after-dot", "cut-after-dot", "lose-after-dot")
@@ -27,7 +27,7 @@ def run(form: Form, folder: Path) -> Outcome:
     """Play every case, start again, and compare the books."""
     cases, patience, broken = CASES[form], PATIENCE_SECONDS[form], list[str]()
     environ = {"WARMUP__NETWORK__SMTP_TIMEOUT_SECONDS": str(SMTP_TIMEOUT_SECONDS)}
-    with Stage.open(folder, speed=SPEED, accounts=ACCOUNTS[form], environ=environ, daily_limit="60") as stage:
+    with DirectedStage.open(folder, speed=SPEED, accounts=ACCOUNTS[form], environ=environ, daily_limit="60") as stage:
         addresses = [account["address"] for account in stage.town.accounts]
         for number in range(cases):
             # Every account meets every kind.
@@ -47,7 +47,7 @@ def run(form: Form, folder: Path) -> Outcome:
     return told(cases, books, attempts, broken)
 
 
-def uncertain(stage: Stage) -> int:
+def uncertain(stage: DirectedStage) -> int:
     """How many attempts ended uncertain so far."""
     ((count,),) = stage.select(UNCERTAIN)
     return int(count)

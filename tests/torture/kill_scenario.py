@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.scenarios.house import NotInTime, Row, until
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
-from tests.torture.stage import GRACE, TICK_SECONDS, Stage
+from tests.torture.stage import GRACE, TICK_SECONDS, DirectedStage
 
 SPEED = 1500.0
 KILLS = {Form.SHORT: (9,), Form.FULL: (100, 100)}
@@ -91,7 +91,7 @@ def played(missing_after_hours: int, times: int, folder: Path, first: int) -> Pl
         "WARMUP__LIMITS__DOMAIN_DAILY": str(DOMAIN_LIMIT),
         "WARMUP__OBSERVE__MISSING_AFTER_HOURS": str(missing_after_hours),
     }
-    opened = Stage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, daily_limit=str(ACCOUNT_LIMIT))
+    opened = DirectedStage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, daily_limit=str(ACCOUNT_LIMIT))
     with opened as stage:
         kills = killed_again_and_again(stage, times, first)
         try:
@@ -110,7 +110,7 @@ def played(missing_after_hours: int, times: int, folder: Path, first: int) -> Pl
     return Played(kills=kills, books=books, limits=limits_of(accounts))
 
 
-def killed_again_and_again(stage: Stage, times: int, first: int) -> Kills:
+def killed_again_and_again(stage: DirectedStage, times: int, first: int) -> Kills:
     """Kill the daemon `times` times, a point after the other; it runs when this returns."""
     kills = Kills()
     flying: set[int] = set()
@@ -135,7 +135,7 @@ def killed_again_and_again(stage: Stage, times: int, first: int) -> Kills:
     return kills
 
 
-def kill_at(point: Point, stage: Stage, kills: Kills) -> set[int]:
+def kill_at(point: Point, stage: DirectedStage, kills: Kills) -> set[int]:
     """Wait until somebody is held at the point, and kill the daemon there; the slots then in flight."""
     held = stage.director.held(QUIET_SECONDS)
     with ExitStack() as stack:
@@ -159,7 +159,7 @@ def kill_at(point: Point, stage: Stage, kills: Kills) -> set[int]:
     return set(flights)
 
 
-def see_what_landed(stage: Stage, flying: set[int], kills: Kills) -> None:
+def see_what_landed(stage: DirectedStage, flying: set[int], kills: Kills) -> None:
     """Note what was in flight at the kill and is so two ticks after the restart."""
     ready = time.monotonic()
     while left := flying & set(stage.flights()):
@@ -168,7 +168,7 @@ def see_what_landed(stage: Stage, flying: set[int], kills: Kills) -> None:
             return
 
 
-def concluded(stage: Stage, slots: set[int]) -> bool:
+def concluded(stage: DirectedStage, slots: set[int]) -> bool:
     """True once every one of the slots is sighted or missing."""
     waiting = stage.select("SELECT slot_id FROM watches WHERE stage = 'first'")
     return not slots & {int(slot) for (slot,) in waiting}

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tests.scenarios.house import PATIENCE, until
 from tests.torture.disk_scenario import faults_of, is_ready
-from tests.torture.open_stage import Stage, staged
 from tests.torture.outcome import Form, Outcome
 from tests.torture.recorded_disk import TRACED, Event, RecordedDisk, events_in
+from tests.torture.stage import Stage, staged
 from tests.torture.strace import traced_from_its_start
 from warmup.ledger.highwater import HighWater, Mark
 

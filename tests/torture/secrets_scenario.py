@@ -24,7 +24,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from tests.scenarios.house import PATIENCE, WARMUP, House, NotInTime, Town, until
 from tests.torture.outcome import Form, Outcome
-from tests.torture.stage import Stage
+from tests.torture.stage import DirectedStage
 from tests.torture.strace import SYNCING, WRITING, Call, calls_in
 
 SPEED = 1500.0
@@ -236,7 +236,7 @@ def in_time(form: Form, folder: Path) -> Found:
 def beside_a_daemon(form: Form, folder: Path) -> Found:
     """Rotations while mail goes out: every login after them is by a secret that was sealed anew."""
     found = Found()
-    with Stage.open(folder, speed=SPEED, accounts=2, environ={}, daily_limit="200") as stage:
+    with DirectedStage.open(folder, speed=SPEED, accounts=2, environ={}, daily_limit="200") as stage:
         # As lax as can be: what it writes is still for nobody else.
         stage.house.launch("sh", "-c", 'umask 0; exec "$0" "$@"')
         daemon = stage.house.daemons[-1]
@@ -263,7 +263,7 @@ def beside_a_daemon(form: Form, folder: Path) -> Found:
     return found
 
 
-def taken(stage: Stage, what: str) -> None:
+def taken(stage: DirectedStage, what: str) -> None:
     """Wait until the servers have taken some more."""
     before = len(stage.town.journal())
     until(lambda: len(stage.town.journal()) >= before + MORE, seconds=PATIENCE, what=what)
@@ -280,7 +280,7 @@ def words(town: Town) -> list[tuple[str, str]]:
     return [(str(account["address"]), str(account["password"])) for account in town.accounts]
 
 
-def remembered(stage: Stage, pid: int) -> str:
+def remembered(stage: DirectedStage, pid: int) -> str:
     """How many passwords are to be found in the daemon's memory once its sessions are closed.
 
     Nothing refers to them by then (a test of the doors shows that); what Python freed is overwritten when it is used

@@ -1,7 +1,8 @@
-"""A house and a town whose servers stop where they are told to: what the scenarios about killing are played on.
+"""A house and the town it writes in, with everybody enrolled: what the scenarios that attack the daemon are played on.
 
-The ledger is read from beside, read-only and without a verb, so that a look between a kill and a restart neither costs
-a second nor mends anything.
+On a plain stage the world's day takes a minute, and its window never closes, so that mail goes out all the time. On a
+directed one the town's servers stop where they are told to. The ledger is read from beside, read-only and without a
+verb, so that a look between a kill and a restart neither costs a second nor mends anything.
 """
 
 import queue
@@ -15,7 +16,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from tests.scenarios.house import PATIENCE, House, NotInTime, Town, until
+from tests.scenarios.house import PATIENCE, House, NotInTime, Row, Town, until
+
+SPEED = 1500.0
+"""Seconds of a plain stage's world for each real second."""
+
+ALWAYS_OPEN = {"WARMUP__WINDOW__START": "00:00", "WARMUP__WINDOW__END": "23:59"}
 
 TICK_SECONDS = 0.2
 """As the house is configured; real."""
@@ -98,10 +104,47 @@ class Director:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A house, the town it writes in, and who directs its servers."""
+    """A house and the town it writes in, running or ready to."""
 
     town: Town
     house: House
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self.house.folder / "warmup.db"
+
+    def received(self) -> list[Row]:
+        """What the servers took over SMTP, oldest first."""
+        return [row for row in self.town.journal() if not row["own"]]
+
+    def flights(self) -> dict[int, str]:
+        """The slots that are in flight, and whose they are."""
+        rows = self.select("SELECT f.slot_id, m.address FROM flights f JOIN mailboxes m ON m.id = f.mailbox_id")
+        return {int(slot): str(address) for slot, address in rows}
+
+    def select(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows of the ledger as it lies there."""
+        with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
+            return connection.execute(query).fetchall()
+
+    @contextmanager
+    def ledger_locked(self) -> Iterator[None]:
+        """Hold the ledger's write lock: no transaction of the daemon's begins, and none commits."""
+        with closing(sqlite3.connect(self.ledger, timeout=PATIENCE, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+
+    def wait_until_the_daemon_wants_to_write(self) -> None:
+        """Return once a thread of the daemon's waits for the write lock: nothing else there ever sleeps."""
+        pid = self.house.daemons[-1].pid
+        until(lambda: _sleeps(pid), seconds=PATIENCE, what="the daemon wants to write", every=0.002)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectedStage(Stage):
+    """The same, and who directs the town's servers."""
+
     director: Director
 
     @classmethod
@@ -129,32 +172,36 @@ class Stage:
             house.enrol_all(town.accounts, provider="custom", ramp="esp", engage="no", role="both", **enrolment)
             yield cls(town=town, house=house, director=Director(town=town))
 
-    def flights(self) -> dict[int, str]:
-        """The slots that are in flight, and whose they are."""
-        rows = self.select("SELECT f.slot_id, m.address FROM flights f JOIN mailboxes m ON m.id = f.mailbox_id")
-        return {int(slot): str(address) for slot, address in rows}
 
-    def select(self, query: str) -> list[tuple[Any, ...]]:
-        """Rows of the ledger as it lies there."""
-        with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
-            return connection.execute(query).fetchall()
+@contextmanager
+def staged(
+    folder: Path,
+    *,
+    house: Path | None = None,
+    speed: float = SPEED,
+    accounts: int = 8,
+    town: tuple[str, ...] = (),
+    environ: Mapping[str, str] | None = None,
+    limit: int = 400,
+    zone: str = "UTC",
+) -> Iterator[Stage]:
+    """Open a world with `accounts` at each of three providers, and install and enrol; all is closed at the end.
 
-    @property
-    def ledger(self) -> Path:
-        """The ledger's file."""
-        return self.house.folder / "warmup.db"
-
-    @contextmanager
-    def ledger_locked(self) -> Iterator[None]:
-        """Hold the ledger's write lock: no transaction of the daemon's begins, and none commits."""
-        with closing(sqlite3.connect(self.ledger, timeout=PATIENCE, isolation_level=None)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield
-
-    def wait_until_the_daemon_wants_to_write(self) -> None:
-        """Return once a thread of the daemon's waits for the write lock: nothing else there ever sleeps."""
-        pid = self.house.daemons[-1].pid
-        until(lambda: _sleeps(pid), seconds=PATIENCE, what="the daemon wants to write", every=0.002)
+    `house` is where it is installed (inside `folder`), `town` are more of the world's options, `environ` more of the
+    daemon's surroundings, `limit` every account's daily limit, `zone` where they live.
+    """
+    with ExitStack() as stack:
+        start = datetime.now(UTC).isoformat()
+        world = ("--start", start, "--speed", str(speed), "--accounts", str(accounts), "--seed", "torture", *town)
+        opened = Town.open(folder / "town", *world)
+        stack.callback(opened.close)
+        surroundings = {"WARMUP__REHEARSAL__SPEED": str(speed), **ALWAYS_OPEN, **(environ or {})}
+        installed = House(folder=house or folder / "house", environ=surroundings)
+        installed.install(ca_file=opened.ca_file)
+        stack.callback(installed.close)
+        everybody = {"provider": "custom", "ramp": "esp", "engage": "no", "role": "both"}
+        installed.enrol_all(opened.accounts, daily_limit=limit, timezone=zone, **everybody)
+        yield Stage(town=opened, house=installed)
 
 
 def _sleeps(pid: int) -> bool:

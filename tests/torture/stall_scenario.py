@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.scenarios.house import until
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
-from tests.torture.stage import Stage, pass_by, waited
+from tests.torture.stage import DirectedStage, pass_by, waited
 
 SPEED = 1500.0
 STALL_SECONDS = 5.0
@@ -89,7 +89,7 @@ class Stalls:
 def run(form: Form, folder: Path) -> Outcome:
     """Let the loop stand still in turn in each way, and look for what fell due meanwhile."""
     environ = {"WARMUP__SEND__GRACE_SECONDS": str(GRACE_SECONDS)}
-    with Stage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, daily_limit="60") as stage:
+    with DirectedStage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, daily_limit="60") as stage:
         pipe = Pipe(path=folder / "stderr", log=stage.house.log)
         stage.house.launch("sh", "-c", 'exec "$@" 2>"$0"', str(pipe.path))
         stage.house.wait_until_ready()
@@ -105,13 +105,13 @@ def run(form: Form, folder: Path) -> Outcome:
     return told(stalls, books)
 
 
-def wait_for_mail(stage: Stage, stalls: Stalls) -> None:
+def wait_for_mail(stage: DirectedStage, stalls: Stalls) -> None:
     """Return once one more message has gone: the day has begun."""
     before = len(stage.town.journal())
     stalls.broken += waited(lambda: len(stage.town.journal()) > before, "mail goes out")
 
 
-def stopped(stage: Stage) -> None:
+def stopped(stage: DirectedStage) -> None:
     """The whole process stands still."""
     daemon = stage.house.daemons[-1]
     daemon.send_signal(signal.SIGSTOP)
@@ -119,7 +119,7 @@ def stopped(stage: Stage) -> None:
     daemon.send_signal(signal.SIGCONT)
 
 
-def blocked(stage: Stage, pipe: Pipe) -> None:
+def blocked(stage: DirectedStage, pipe: Pipe) -> None:
     """The loop's thread stands in a write to its log."""
     pid = stage.house.daemons[-1].pid
     with pipe.standing_still():
@@ -133,7 +133,7 @@ def writes(pid: int) -> bool:
     return len(call) > 1 and call[0] in {"1", "64"} and call[1] == "0x2"
 
 
-def stalled(stage: Stage, stalls: Stalls, kind: str, stand_still: Callable[[], None]) -> None:
+def stalled(stage: DirectedStage, stalls: Stalls, kind: str, stand_still: Callable[[], None]) -> None:
     """One stall, and what became of the slots that fell due in it."""
     began, lags = ledger_now(stage), lags_seen(stage)
     stand_still()
@@ -150,13 +150,13 @@ def stalled(stage: Stage, stalls: Stalls, kind: str, stand_still: Callable[[], N
     stalls.lags += seen
 
 
-def ledger_now(stage: Stage) -> float:
+def ledger_now(stage: DirectedStage) -> float:
     """The ledger's present instant, in its microseconds."""
     ((wall, ledger, speed),) = stage.select(ANCHOR)
     return float(ledger + (datetime.now(UTC).timestamp() * MICROSECONDS - wall) * speed)
 
 
-def lags_seen(stage: Stage) -> int:
+def lags_seen(stage: DirectedStage) -> int:
     """How often the loop was found later than SEEN_SECONDS, by the daemon's metrics."""
     _, text = stage.house.get("/metrics")
     name = "warmup_loop_lag_seconds"

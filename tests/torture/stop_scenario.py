@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.scenarios.house import NotInTime
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
-from tests.torture.stage import Stage, pass_by, waited
+from tests.torture.stage import DirectedStage, pass_by, waited
 
 SPEED = 1500.0
 DRAIN_SECONDS = 16.0
@@ -55,7 +55,7 @@ def run(form: Form, folder: Path) -> Outcome:
         "WARMUP__NETWORK__SMTP_TIMEOUT_SECONDS": str(SMTP_TIMEOUT_SECONDS),
     }
     stops, rng = Stops(), random.Random("stop")
-    with Stage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, daily_limit="60") as stage:
+    with DirectedStage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, daily_limit="60") as stage:
         for number in range(ROUNDS[form]):
             (answered, unanswered, anywhere, starting)[number % 4](stage, stops, rng)
         stage.house.start()
@@ -65,7 +65,7 @@ def run(form: Form, folder: Path) -> Outcome:
     return told(stops, reloads, books)
 
 
-def answered(stage: Stage, stops: Stops, rng: random.Random) -> None:
+def answered(stage: DirectedStage, stops: Stops, rng: random.Random) -> None:
     """SIGTERM while a message is held, and then the server goes on: it has to be finished."""
     flying = held_at("taken", stage, stops)
     ended(stage, stops, "answered", then=lambda: answer_late(stage))
@@ -74,20 +74,20 @@ def answered(stage: Stage, stops: Stops, rng: random.Random) -> None:
     stops.finished |= flying
 
 
-def answer_late(stage: Stage) -> None:
+def answer_late(stage: DirectedStage) -> None:
     """Let the server answer when the daemon has long begun to stop."""
     pass_by(ANSWER_SECONDS)
     stage.director.tell("go")
 
 
-def unanswered(stage: Stage, stops: Stops, rng: random.Random) -> None:
+def unanswered(stage: DirectedStage, stops: Stops, rng: random.Random) -> None:
     """SIGTERM while a message is held somewhere, and the server never goes on."""
     flying = held_at(rng.choice(STOPS), stage, stops)
     ended(stage, stops, "unanswered")
     stops.cut |= flying & set(stage.flights())
 
 
-def anywhere(stage: Stage, stops: Stops, rng: random.Random) -> None:
+def anywhere(stage: DirectedStage, stops: Stops, rng: random.Random) -> None:
     """SIGTERM when a few messages have gone, wherever the next ones are."""
     stage.house.start()
     enough = len(stage.town.journal()) + rng.randint(1, 4)
@@ -95,7 +95,7 @@ def anywhere(stage: Stage, stops: Stops, rng: random.Random) -> None:
     ended(stage, stops, "anywhere")
 
 
-def starting(stage: Stage, stops: Stops, rng: random.Random) -> None:
+def starting(stage: DirectedStage, stops: Stops, rng: random.Random) -> None:
     """SIGTERM as soon as the doors are open, recovery done or not."""
     stage.house.launch()
     door = stage.house.folder / "warmup.db.http"
@@ -103,7 +103,7 @@ def starting(stage: Stage, stops: Stops, rng: random.Random) -> None:
     ended(stage, stops, "starting")
 
 
-def held_at(stop: str, stage: Stage, stops: Stops) -> set[int]:
+def held_at(stop: str, stage: DirectedStage, stops: Stops) -> set[int]:
     """Start the daemon and wait until a message is held; the slots of that account in flight."""
     stage.director.tell(f"stop {stop}")
     stage.house.start()
@@ -115,7 +115,7 @@ def held_at(stop: str, stage: Stage, stops: Stops) -> set[int]:
     return {slot for slot, address in stage.flights().items() if address == account}
 
 
-def ended(stage: Stage, stops: Stops, kind: str, *, then: Callable[[], None] = lambda: None) -> None:
+def ended(stage: DirectedStage, stops: Stops, kind: str, *, then: Callable[[], None] = lambda: None) -> None:
     """Send SIGTERM, do something `then`, and see how and when the daemon ends."""
     daemon = stage.house.daemons[-1]
     began = time.monotonic()
@@ -135,7 +135,7 @@ def ended(stage: Stage, stops: Stops, kind: str, *, then: Callable[[], None] = l
         stops.broken.append(f"{kind}: the daemon took {seconds:.1f} s, {DRAIN_SECONDS:g} are allowed")
 
 
-def reloaded(stage: Stage) -> list[str]:
+def reloaded(stage: DirectedStage) -> list[str]:
     """Reload a mistaken configuration, one that needs a restart and a good one; what was wrong with that."""
     good = (stage.house.folder / "config.toml").read_text(encoding="utf-8")
     tick = "tick_seconds = 0.2"
@@ -156,17 +156,17 @@ def reloaded(stage: Stage) -> list[str]:
     return wrong
 
 
-def last_watched(stage: Stage) -> int:
+def last_watched(stage: DirectedStage) -> int:
     """When the last message was handed over that is still looked for, in the ledger's microseconds."""
     return max((int(since) for _, since in stage.select(WATCHED)), default=0)
 
 
-def hours_since(stage: Stage, begun: int) -> set[int]:
+def hours_since(stage: DirectedStage, begun: int) -> set[int]:
     """For how many hours messages are looked for that were handed over later."""
     return {round((until_ - since) / 3.6e9) for until_, since in stage.select(WATCHED) if since > begun}
 
 
-def signalled(stage: Stage, text: str, *, says: tuple[str, ...]) -> list[str]:
+def signalled(stage: DirectedStage, text: str, *, says: tuple[str, ...]) -> list[str]:
     """Write the configuration and send SIGHUP; nothing where one line of the log then says all of `says`."""
     before = len(stage.house.log.read_bytes())
     (stage.house.folder / "config.toml").write_text(text, encoding="utf-8")

@@ -132,6 +132,21 @@ def login_news(ledger: Ledger, clock: Clock) -> tuple[LoginNews, LoginNews]:
     return taken, refused
 
 
+def doors_of(
+    settings: Settings, ledger: Ledger, vault: Vault, tokens: AccessTokens, *, network: Network, clock: Clock
+) -> Doors:
+    """The doors to every mailbox of the ledger; what becomes of a login is kept there."""
+    taken, refused = login_news(ledger, clock)
+    return Doors(
+        network=network,
+        unseal=unsealer(ledger, vault, tokens),
+        outlived=outlived_by(tokens),
+        taken=taken,
+        refused=refused,
+        session_seconds=settings.send.session_seconds,
+    )
+
+
 @asynccontextmanager
 async def assembled(
     settings: Settings,
@@ -158,15 +173,7 @@ async def assembled(
         clock.reseed(installation.seed)
         network = network_of(settings)
         tokens = access_tokens(ledger, vault, settings, network=network, clock=clock)
-        taken, refused = login_news(ledger, clock)
-        doors = Doors(
-            network=network,
-            unseal=unsealer(ledger, vault, tokens),
-            outlived=outlived_by(tokens),
-            taken=taken,
-            refused=refused,
-            session_seconds=settings.send.session_seconds,
-        )
+        doors = doors_of(settings, ledger, vault, tokens, network=network, clock=clock)
         try:
             yield Circle(
                 ledger=ledger,

@@ -8,37 +8,22 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Select, delete, func, insert, literal, select, update
 
+from warmup.ledger.belongings import OF_A_MAILBOX, OF_A_REMOVED_MAILBOX, forget_mailbox, forget_messages
 from warmup.ledger.columns import UtcDateTime
 from warmup.ledger.sightings import NewSighting, Stage, record_one
 from warmup.ledger.situation import COUNTED
 from warmup.ledger.slots import lapse_of_mailbox
 from warmup.ledger.tables import (
     attempts,
-    credentials,
-    cursors,
-    days,
-    due_slots,
-    engagement_ends,
     engagements,
     flights,
-    judge_cursors,
     kept_uses,
-    lane_days,
-    lapses,
-    looks,
     mailboxes,
     outcomes,
     own_messages,
-    own_readings,
-    retirements,
-    sightings,
     slots,
-    standing_heads,
-    standings,
     watches,
 )
-from warmup.ledger.tables_kept import bygones, lane_totals
-from warmup.ledger.tables_said import authentications, listens, login_refusals, reports
 from warmup.policy.fate import Placement
 from warmup.policy.mailbox import MailboxId, SlotId
 
@@ -50,8 +35,7 @@ def remove_mailbox(connection: Connection, mailbox_id: MailboxId, *, now: dateti
     """Take a mailbox out: its secrets go, what is due from it or to it lapses, what is awaited at it is unobserved."""
     changed = update(mailboxes).where(mailboxes.c.id == mailbox_id, mailboxes.c.removed_at.is_(None))
     connection.execute(changed.values(removed_at=now))
-    for table in (credentials, listens):
-        connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
+    forget_mailbox(connection, mailbox_id, OF_A_REMOVED_MAILBOX)
     lapse_of_mailbox(connection, mailbox_id, now=now, reason="removed")
     awaited = select(watches.c.slot_id, watches.c.stage).where(watches.c.recipient_id == mailbox_id)
     for slot_id, stage in connection.execute(awaited).all():
@@ -66,21 +50,7 @@ def purge_mailbox(connection: Connection, mailbox_id: MailboxId, *, now: datetim
     remove_mailbox(connection, mailbox_id, now=now)
     _keep_uses(connection, mailbox_id, now=now)
     _forget_slots(connection, mailbox_id)
-    for table in (
-        cursors,
-        looks,
-        own_messages,
-        own_readings,
-        standing_heads,
-        standings,
-        judge_cursors,
-        login_refusals,
-        retirements,
-    ):
-        connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
-    connection.execute(delete(bygones).where(bygones.c.mailbox_id == mailbox_id))
-    for table in (lane_totals, lane_days, days):
-        connection.execute(delete(table).where(table.c.mailbox_id == mailbox_id))
+    forget_mailbox(connection, mailbox_id, OF_A_MAILBOX)
     nobody = {"address": f"purged-{mailbox_id}", "address_key": f"purged-{mailbox_id}", "name": "", "username": ""}
     emptied = dict.fromkeys(("problem", "junk_folder", "sent_folder", "trash_folder"))
     connection.execute(update(mailboxes).where(mailboxes.c.id == mailbox_id).values(tags=[], **nobody, **emptied))
@@ -125,11 +95,6 @@ def _keep_uses(connection: Connection, mailbox_id: MailboxId, *, now: datetime) 
 
 def _forget_slots(connection: Connection, mailbox_id: MailboxId) -> None:
     mine: Select[int] = select(slots.c.id).where(slots.c.mailbox_id == mailbox_id)
-    intents = select(engagements.c.id).where(engagements.c.slot_id.in_(mine) | (engagements.c.mailbox_id == mailbox_id))
-    connection.execute(delete(engagement_ends).where(engagement_ends.c.engagement_id.in_(intents)))
-    connection.execute(delete(engagements).where(engagements.c.id.in_(intents)))
-    for table in (reports, authentications, sightings, watches, flights, outcomes, attempts, due_slots, lapses):
-        connection.execute(delete(table).where(table.c.slot_id.in_(mine)))
     # The answers of others stay theirs; what they answered is gone.
     connection.execute(update(slots).where(slots.c.in_reply_to.in_(mine)).values(in_reply_to=None))
-    connection.execute(delete(slots).where(slots.c.mailbox_id == mailbox_id))
+    forget_messages(connection, mine, engaged=engagements.c.mailbox_id == mailbox_id)

@@ -7,7 +7,7 @@ mailboxes and suppressions are never touched. Deleted rows leave pages that the 
 is not cut.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -15,34 +15,28 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, false, func, or_, select, tuple_
 
+from warmup.ledger.belongings import forget_messages
 from warmup.ledger.store import Store
 from warmup.ledger.sums import keep_own, keep_sums
 from warmup.ledger.tables import (
-    attempts,
     days,
     due_slots,
-    engagement_ends,
-    engagements,
     flights,
     holds,
     installation,
     kept_uses,
     lane_days,
-    lapses,
     looks,
     mailboxes,
-    outcomes,
     own_messages,
     own_readings,
     retirements,
-    sightings,
     slots,
     standing_heads,
     standings,
     watches,
 )
 from warmup.ledger.tables_kept import lane_totals
-from warmup.ledger.tables_said import authentications, reports
 from warmup.ledger.totals import keep_totals
 from warmup.policy.retention import Horizons
 
@@ -169,21 +163,13 @@ def _messages(
     if ids:
         keep_sums(connection, ids)
         keep_totals(connection, ids)
-        _delete(connection, ids)
+        forget_messages(connection, ids)
     return (page[-1].date, page[-1].id), len(ids)
 
 
 def _is_awaited() -> ColumnElement[bool]:
     """True for a slot that is due, in flight, or whose message is looked for."""
     return or_(*(exists().where(table.c.slot_id == slots.c.id) for table in (due_slots, flights, watches)))
-
-
-def _delete(connection: Connection, ids: Sequence[int]) -> None:
-    ours = select(engagements.c.id).where(engagements.c.slot_id.in_(ids))
-    connection.execute(delete(engagement_ends).where(engagement_ends.c.engagement_id.in_(ours)))
-    for table in (engagements, reports, authentications, sightings, outcomes, attempts, lapses):
-        connection.execute(delete(table).where(table.c.slot_id.in_(ids)))
-    connection.execute(delete(slots).where(slots.c.id.in_(ids)))
 
 
 def _dates(connection: Connection, table: Table, before: date, batch: int) -> int:

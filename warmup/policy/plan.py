@@ -88,11 +88,10 @@ def plan_for(
     """
     open_ = trimmed(spans(hours, mailbox.zone, on), grace)
     gap = usual_gap(allowance.target, open_, per_minute=per_minute)
-    # What a normal pace still fits into the rest of the open time.
-    fits = min(
-        int(allowance.target * share_left(open_, now, bustle) + 0.5), fitting(open_, not_before=now, minimum_gap=gap)
+    room = _shared(
+        _fits(allowance.target, open_, now, gap=gap, bustle=bustle),
+        {lane.provider: lane.target for lane in allowance.lanes},
     )
-    room = _shared(fits, {lane.provider: lane.target for lane in allowance.lanes})
     # One stream for each purpose: what one of them draws does not move the others.
     threads, partners, times = (random.Random(rng.getrandbits(64)) for _ in range(3))
     answers = replies(unanswered, room, threads, on=on, listening=listening)
@@ -114,6 +113,11 @@ def plan_for(
         allowance=_honest(allowance, slots, shortage),
         slots=slots,
     )
+
+
+def _fits(target: int, open_: Sequence[Span], now: datetime, *, gap: timedelta, bustle: Sequence[float]) -> int:
+    """What a normal pace still fits into the rest of the open time."""
+    return min(int(target * share_left(open_, now, bustle) + 0.5), fitting(open_, not_before=now, minimum_gap=gap))
 
 
 def _shared(n: int, wanted: Mapping[str, int]) -> dict[str, int]:
