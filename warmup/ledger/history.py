@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, String, and_, cast, exists, func, or_, select
+from sqlalchemy import Connection, Row, Select, String, and_, case, cast, exists, func, or_, select
 
 from warmup.ledger.believed import taken
 from warmup.ledger.reports import answered_by_others
@@ -242,46 +242,7 @@ def _planned_by(connection: Connection, since: date, until: date) -> dict[Mailbo
 def _answerable(
     connection: Connection, ids: tuple[MailboxId, ...], since: datetime, until: datetime, part: tuple[int, int]
 ) -> tuple[Answerable, ...]:
-    answer, other = slots.alias("answer"), slots.alias("other")
-    length = select(func.count()).where(other.c.thread_id == slots.c.thread_id).scalar_subquery()
-    rescued = exists().where(
-        engagements.c.slot_id == slots.c.id,
-        engagements.c.action == Action.RESCUE.value,
-        engagement_ends.c.engagement_id == engagements.c.id,
-        engagement_ends.c.result == "done",
-    )
-    junked = sightings.alias("junked")
-    in_junk = exists().where(junked.c.slot_id == slots.c.id, junked.c.placement == Placement.SPAM.value)
-    which, every = part
-    query = (
-        select(
-            slots.c.id.label("slot_id"),
-            slots.c.mailbox_id.label("sender_id"),
-            slots.c.recipient_id,
-            slots.c.thread_id,
-            slots.c.grammar,
-            slots.c.language,
-            func.min(sightings.c.at).label("seen_at"),
-            length.label("length"),
-        )
-        .join(sightings, sightings.c.slot_id == slots.c.id)
-        .join(mailboxes, mailboxes.c.id == slots.c.mailbox_id)
-        .where(
-            slots.c.recipient_id.in_(ids),
-            slots.c.kind != Kind.TEST.value,
-            # A message is seen days after its date at the most, and no earlier than the day before it in any zone.
-            slots.c.date >= date.fromordinal(since.date().toordinal() - 7),
-            slots.c.id % every == which,
-            mailboxes.c.removed_at.is_(None),
-            sightings.c.placement.in_((*_READABLE, Placement.SPAM.value)),
-            or_(and_(sightings.c.placement.in_(_READABLE), ~in_junk), rescued),
-            ~exists().where(answer.c.in_reply_to == slots.c.id),
-            ~answered_by_others(slots.c.id),
-        )
-        .group_by(slots.c.id, mailboxes.c.id)
-        .having(func.min(sightings.c.at) >= since, func.min(sightings.c.at) < until)
-        .order_by(slots.c.id)
-    )
+    query = _received(ids, since, part).having(func.min(sightings.c.at) >= since, func.min(sightings.c.at) < until)
     return tuple(
         Answerable(
             slot_id=slot_id,
@@ -295,6 +256,46 @@ def _answerable(
         )
         for slot_id, sender_id, recipient_id, thread_id, grammar, language, seen_at, n in connection.execute(query)
     )
+
+
+def _received(ids: tuple[MailboxId, ...], since: datetime, part: tuple[int, int]) -> Select[*tuple[Any, ...]]:
+    """What the mailboxes received where they may read it and nobody answered, and when it was first seen."""
+    which, every = part
+    shown = (slots.c.id, slots.c.mailbox_id, slots.c.recipient_id, slots.c.thread_id, slots.c.grammar, slots.c.language)
+    return (
+        select(*shown, func.min(sightings.c.at), _LENGTH)
+        .join(sightings, sightings.c.slot_id == slots.c.id)
+        .join(mailboxes, mailboxes.c.id == slots.c.mailbox_id)
+        .where(
+            slots.c.recipient_id.in_(ids),
+            slots.c.kind != Kind.TEST.value,
+            # A message is seen days after its date at the most, and no earlier than the day before it in any zone.
+            slots.c.date >= date.fromordinal(since.date().toordinal() - 7),
+            slots.c.id % every == which,
+            mailboxes.c.removed_at.is_(None),
+            sightings.c.placement.in_((*_READABLE, Placement.SPAM.value)),
+            or_(and_(sightings.c.placement.in_(_READABLE), ~_IN_JUNK), _RESCUED),
+            ~exists().where(_ANSWER.c.in_reply_to == slots.c.id),
+            ~answered_by_others(slots.c.id),
+        )
+        .group_by(slots.c.id, mailboxes.c.id)
+        .order_by(slots.c.id)
+    )
+
+
+_ANSWER, _OTHER, _JUNKED = slots.alias("answer"), slots.alias("other"), sightings.alias("junked")
+_IN_JUNK: Final = exists().where(_JUNKED.c.slot_id == slots.c.id, _JUNKED.c.placement == Placement.SPAM.value)
+_RESCUED: Final = exists().where(
+    engagements.c.slot_id == slots.c.id,
+    engagements.c.action == Action.RESCUE.value,
+    engagement_ends.c.engagement_id == engagements.c.id,
+    engagement_ends.c.result == "done",
+)
+# What opened a thread and was not answered is the whole of it: only answers have others to be looked for, at random.
+_LENGTH: Final = case(
+    (slots.c.in_reply_to.is_(None), 1),
+    else_=select(func.count()).where(_OTHER.c.thread_id == slots.c.thread_id).scalar_subquery(),
+)
 
 
 def _replies(connection: Connection, mailbox_id: MailboxId, since: date) -> dict[str, int]:
