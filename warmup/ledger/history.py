@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, String, and_, case, cast, exists, func, or_, select
+from sqlalchemy import Connection, Row, Select, String, case, cast, exists, func, or_, select
 
 from warmup.ledger.believed import taken
 from warmup.ledger.reports import answered_by_others
@@ -242,7 +243,9 @@ def _planned_by(connection: Connection, since: date, until: date) -> dict[Mailbo
 def _answerable(
     connection: Connection, ids: tuple[MailboxId, ...], since: datetime, until: datetime, part: tuple[int, int]
 ) -> tuple[Answerable, ...]:
-    query = _received(ids, since, part).having(func.min(sightings.c.at) >= since, func.min(sightings.c.at) < until)
+    first_seen = func.min(sightings.c.at)
+    query = _received(ids, since, part).having(first_seen >= since, first_seen < until)
+    # Sorted here: the database would carry every row's texts through the sort.
     return tuple(
         Answerable(
             slot_id=slot_id,
@@ -254,14 +257,17 @@ def _answerable(
             seen_at=seen_at,
             length=n,
         )
-        for slot_id, sender_id, recipient_id, thread_id, grammar, language, seen_at, n in connection.execute(query)
+        for slot_id, sender_id, recipient_id, thread_id, grammar, language, seen_at, n in sorted(
+            connection.execute(query), key=itemgetter(0)
+        )
     )
 
 
 def _received(ids: tuple[MailboxId, ...], since: datetime, part: tuple[int, int]) -> Select[*tuple[Any, ...]]:
-    """What the mailboxes received where they may read it and nobody answered, and when it was first seen."""
+    """What the mailboxes received where they may read it and nobody answered, and when each was first seen."""
     which, every = part
     shown = (slots.c.id, slots.c.mailbox_id, slots.c.recipient_id, slots.c.thread_id, slots.c.grammar, slots.c.language)
+    answer = slots.alias("answer")
     return (
         select(*shown, func.min(sightings.c.at), _LENGTH)
         .join(sightings, sightings.c.slot_id == slots.c.id)
@@ -274,23 +280,22 @@ def _received(ids: tuple[MailboxId, ...], since: datetime, part: tuple[int, int]
             slots.c.id % every == which,
             mailboxes.c.removed_at.is_(None),
             sightings.c.placement.in_((*_READABLE, Placement.SPAM.value)),
-            or_(and_(sightings.c.placement.in_(_READABLE), ~_IN_JUNK), _RESCUED),
-            ~exists().where(_ANSWER.c.in_reply_to == slots.c.id),
+            ~exists().where(answer.c.in_reply_to == slots.c.id),
             ~answered_by_others(slots.c.id),
         )
-        .group_by(slots.c.id, mailboxes.c.id)
-        .order_by(slots.c.id)
+        .group_by(slots.c.id)
+        .having(or_(func.sum(_IN_JUNK) == 0, _RESCUED))
     )
 
 
-_ANSWER, _OTHER, _JUNKED = slots.alias("answer"), slots.alias("other"), sightings.alias("junked")
-_IN_JUNK: Final = exists().where(_JUNKED.c.slot_id == slots.c.id, _JUNKED.c.placement == Placement.SPAM.value)
+_IN_JUNK: Final = case((sightings.c.placement == Placement.SPAM.value, 1), else_=0)
 _RESCUED: Final = exists().where(
     engagements.c.slot_id == slots.c.id,
     engagements.c.action == Action.RESCUE.value,
     engagement_ends.c.engagement_id == engagements.c.id,
     engagement_ends.c.result == "done",
 )
+_OTHER: Final = slots.alias("other")
 # What opened a thread and was not answered is the whole of it: only answers have others to be looked for, at random.
 _LENGTH: Final = case(
     (slots.c.in_reply_to.is_(None), 1),
