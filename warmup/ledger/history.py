@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, String, case, cast, exists, func, or_, select
 
 from warmup.ledger.believed import taken
+from warmup.ledger.collector import collector_at_rest
 from warmup.ledger.reports import answered_by_others
 from warmup.ledger.slots import warms
 from warmup.ledger.store import Store
@@ -141,6 +142,7 @@ class HistoryReader:
         return await self._store.read(_replies, mailbox_id, since)
 
 
+@collector_at_rest()
 def _of(
     connection: Connection, ids: tuple[MailboxId, ...], *, since: date, until: date
 ) -> dict[MailboxId, tuple[Day, ...]]:
@@ -240,6 +242,7 @@ def _planned_by(connection: Connection, since: date, until: date) -> dict[Mailbo
     return {MailboxId(row.mailbox_id): int(row.n) for row in connection.execute(query)}
 
 
+@collector_at_rest()
 def _answerable(
     connection: Connection, ids: tuple[MailboxId, ...], since: datetime, until: datetime, part: tuple[int, int]
 ) -> tuple[Answerable, ...]:
