@@ -123,6 +123,10 @@ class ThreadMessage:
     message_id: str
 
 
+ROWS: Final = 2_000
+"""So many slots are handed to the database at once: a row to be is larger than its slot."""
+
+
 class SlotWriter:
     """Writes `days`, `lane_days`, `slots`, `due_slots` and `lapses`."""
 
@@ -244,15 +248,11 @@ def _record_all(connection: Connection, plans: tuple[Plan, ...], *, now: datetim
         for mailbox_id, day, planned in fresh
         for slot in planned
     )
-    # A row to be is larger than its slot: a thousand mailboxes have too many of them to hold at once.
-    while some := list(islice(rows, _ROWS)):
+    while some := list(islice(rows, ROWS)):
         connection.execute(insert(slots), some)
     for on in sorted({day.date for _, day, _ in fresh}):
         connection.execute(_WAITING, {"ids": [mailbox for mailbox, day, _ in fresh if day.date == on], "on": on})
     return len(fresh)
-
-
-_ROWS: Final = 2_000
 
 
 _NEW_DAY: Final = upsert(days).on_conflict_do_nothing()
