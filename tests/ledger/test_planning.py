@@ -1,5 +1,6 @@
 """A date is planned once; what is recorded stays, and what is due is told in order."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.ledger.conftest import HOUR, MINUTE, NOW, OK, World, new_day, new_mailbox
 from warmup.ledger.engagements import Result
+from warmup.ledger.slots import ROWS
 from warmup.mail.answer import Deferred, Reply, Uncertain
 from warmup.policy.fate import Action, Kind, Placement
 from warmup.policy.standing import Standing
@@ -30,6 +32,18 @@ async def test_a_plan_that_fails_half_way_leaves_nothing(world: World) -> None:
     assert await world.ledger.history.of(world.sender.id) == ()
     assert await world.ledger.slots.next_due() is None
     assert len(await world.plan(2)) == 2
+
+
+async def test_a_large_plan_that_fails_at_its_end_leaves_nothing(world: World) -> None:
+    """Rows go to the database some at a time; the promise is about all of them."""
+    many = [world.new_slot(n, NOW, world.seeds[0], message_id=f"<{n}@send.test>") for n in range(1, ROWS + 2)]
+    broken = [*many[:-1], replace(many[-1], message_id=many[0].message_id)]
+    with pytest.raises(IntegrityError):
+        await world.ledger.slots.record(world.sender.id, new_day(NOW, target=len(broken)), broken, now=NOW)
+    assert await world.ledger.history.of(world.sender.id) == ()
+    assert await world.ledger.slots.next_due() is None
+    assert await world.ledger.slots.record(world.sender.id, new_day(NOW, target=len(many)), many, now=NOW)
+    assert [slot.number for slot in await world.ledger.slots.due_of(world.sender.id, NOW)] == [*range(1, ROWS + 2)]
 
 
 async def test_what_is_due_is_told_by_mailbox_and_in_order(world: World) -> None:

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, String, and_, cast, exists, func, or_, select
+from sqlalchemy import Connection, Row, Select, String, case, cast, exists, func, or_, select
 
 from warmup.ledger.believed import taken
+from warmup.ledger.collector import collector_at_rest
 from warmup.ledger.reports import answered_by_others
 from warmup.ledger.slots import warms
 from warmup.ledger.store import Store
@@ -140,6 +142,7 @@ class HistoryReader:
         return await self._store.read(_replies, mailbox_id, since)
 
 
+@collector_at_rest()
 def _of(
     connection: Connection, ids: tuple[MailboxId, ...], *, since: date, until: date
 ) -> dict[MailboxId, tuple[Day, ...]]:
@@ -239,49 +242,13 @@ def _planned_by(connection: Connection, since: date, until: date) -> dict[Mailbo
     return {MailboxId(row.mailbox_id): int(row.n) for row in connection.execute(query)}
 
 
+@collector_at_rest()
 def _answerable(
     connection: Connection, ids: tuple[MailboxId, ...], since: datetime, until: datetime, part: tuple[int, int]
 ) -> tuple[Answerable, ...]:
-    answer, other = slots.alias("answer"), slots.alias("other")
-    length = select(func.count()).where(other.c.thread_id == slots.c.thread_id).scalar_subquery()
-    rescued = exists().where(
-        engagements.c.slot_id == slots.c.id,
-        engagements.c.action == Action.RESCUE.value,
-        engagement_ends.c.engagement_id == engagements.c.id,
-        engagement_ends.c.result == "done",
-    )
-    junked = sightings.alias("junked")
-    in_junk = exists().where(junked.c.slot_id == slots.c.id, junked.c.placement == Placement.SPAM.value)
-    which, every = part
-    query = (
-        select(
-            slots.c.id.label("slot_id"),
-            slots.c.mailbox_id.label("sender_id"),
-            slots.c.recipient_id,
-            slots.c.thread_id,
-            slots.c.grammar,
-            slots.c.language,
-            func.min(sightings.c.at).label("seen_at"),
-            length.label("length"),
-        )
-        .join(sightings, sightings.c.slot_id == slots.c.id)
-        .join(mailboxes, mailboxes.c.id == slots.c.mailbox_id)
-        .where(
-            slots.c.recipient_id.in_(ids),
-            slots.c.kind != Kind.TEST.value,
-            # A message is seen days after its date at the most, and no earlier than the day before it in any zone.
-            slots.c.date >= date.fromordinal(since.date().toordinal() - 7),
-            slots.c.id % every == which,
-            mailboxes.c.removed_at.is_(None),
-            sightings.c.placement.in_((*_READABLE, Placement.SPAM.value)),
-            or_(and_(sightings.c.placement.in_(_READABLE), ~in_junk), rescued),
-            ~exists().where(answer.c.in_reply_to == slots.c.id),
-            ~answered_by_others(slots.c.id),
-        )
-        .group_by(slots.c.id, mailboxes.c.id)
-        .having(func.min(sightings.c.at) >= since, func.min(sightings.c.at) < until)
-        .order_by(slots.c.id)
-    )
+    first_seen = func.min(sightings.c.at)
+    query = _received(ids, since, part).having(first_seen >= since, first_seen < until)
+    # Sorted here: the database would carry every row's texts through the sort.
     return tuple(
         Answerable(
             slot_id=slot_id,
@@ -293,8 +260,50 @@ def _answerable(
             seen_at=seen_at,
             length=n,
         )
-        for slot_id, sender_id, recipient_id, thread_id, grammar, language, seen_at, n in connection.execute(query)
+        for slot_id, sender_id, recipient_id, thread_id, grammar, language, seen_at, n in sorted(
+            connection.execute(query), key=itemgetter(0)
+        )
     )
+
+
+def _received(ids: tuple[MailboxId, ...], since: datetime, part: tuple[int, int]) -> Select[*tuple[Any, ...]]:
+    """What the mailboxes received where they may read it and nobody answered, and when each was first seen."""
+    which, every = part
+    shown = (slots.c.id, slots.c.mailbox_id, slots.c.recipient_id, slots.c.thread_id, slots.c.grammar, slots.c.language)
+    answer = slots.alias("answer")
+    return (
+        select(*shown, func.min(sightings.c.at), _LENGTH)
+        .join(sightings, sightings.c.slot_id == slots.c.id)
+        .join(mailboxes, mailboxes.c.id == slots.c.mailbox_id)
+        .where(
+            slots.c.recipient_id.in_(ids),
+            slots.c.kind != Kind.TEST.value,
+            # A message is seen days after its date at the most, and no earlier than the day before it in any zone.
+            slots.c.date >= date.fromordinal(since.date().toordinal() - 7),
+            slots.c.id % every == which,
+            mailboxes.c.removed_at.is_(None),
+            sightings.c.placement.in_((*_READABLE, Placement.SPAM.value)),
+            ~exists().where(answer.c.in_reply_to == slots.c.id),
+            ~answered_by_others(slots.c.id),
+        )
+        .group_by(slots.c.id)
+        .having(or_(func.sum(_IN_JUNK) == 0, _RESCUED))
+    )
+
+
+_IN_JUNK: Final = case((sightings.c.placement == Placement.SPAM.value, 1), else_=0)
+_RESCUED: Final = exists().where(
+    engagements.c.slot_id == slots.c.id,
+    engagements.c.action == Action.RESCUE.value,
+    engagement_ends.c.engagement_id == engagements.c.id,
+    engagement_ends.c.result == "done",
+)
+_OTHER: Final = slots.alias("other")
+# What opened a thread and was not answered is the whole of it: only answers have others to be looked for, at random.
+_LENGTH: Final = case(
+    (slots.c.in_reply_to.is_(None), 1),
+    else_=select(func.count()).where(_OTHER.c.thread_id == slots.c.thread_id).scalar_subquery(),
+)
 
 
 def _replies(connection: Connection, mailbox_id: MailboxId, since: date) -> dict[str, int]:

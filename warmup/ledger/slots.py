@@ -89,6 +89,10 @@ class NewDay:
     lanes: tuple[NewLaneDay, ...] = ()
 
 
+Plan = tuple[MailboxId, NewDay, Sequence[NewSlot]]
+"""A mailbox's planned date and its slots."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
     """A recorded slot. `due_at` is as planned: grace and the message's Date go by it, whatever was deferred since."""
@@ -119,6 +123,10 @@ class ThreadMessage:
     message_id: str
 
 
+ROWS: Final = 2_000
+"""So many slots are handed to the database at once: a row to be is larger than its slot."""
+
+
 class SlotWriter:
     """Writes `days`, `lane_days`, `slots`, `due_slots` and `lapses`."""
 
@@ -129,7 +137,7 @@ class SlotWriter:
         """Record a planned date with its slots, which wait to go from then on; False, and no change, where it is."""
         return await self.record_all([(mailbox_id, day, slots)], now=now) == 1
 
-    async def record_all(self, plans: Iterable[tuple[MailboxId, NewDay, Sequence[NewSlot]]], *, now: datetime) -> int:
+    async def record_all(self, plans: Iterable[Plan], *, now: datetime) -> int:
         """Record the dates of many mailboxes in one transaction; how many were not recorded before."""
         return await self._store.write(_record_all, tuple(plans), now=now)
 
@@ -228,9 +236,6 @@ def _lapse_where(connection: Connection, waiting: Select[int], *, now: datetime,
     return len(ids)
 
 
-Plan = tuple[MailboxId, NewDay, Sequence[NewSlot]]
-
-
 def _record_all(connection: Connection, plans: tuple[Plan, ...], *, now: datetime) -> int:
     # A day at a time: of many rows in one statement a driver tells how many were new, and not which.
     fresh = [plan for plan in plans if connection.execute(_NEW_DAY, _day_columns(plan, now)).rowcount > 0]
@@ -238,15 +243,15 @@ def _record_all(connection: Connection, plans: tuple[Plan, ...], *, now: datetim
     if lanes:
         connection.execute(insert(lane_days), lanes)
     of = _accounts(connection, [mailbox_id for mailbox_id, _, _ in fresh])
-    rows = [
+    rows = (
         _slot_columns(slot, mailbox_id, of[mailbox_id], day.date, now)
         for mailbox_id, day, planned in fresh
         for slot in planned
-    ]
-    if rows:
-        connection.execute(insert(slots), rows)
-        for on in sorted({day.date for _, day, _ in fresh}):
-            connection.execute(_WAITING, {"ids": [mailbox for mailbox, day, _ in fresh if day.date == on], "on": on})
+    )
+    while some := list(islice(rows, ROWS)):
+        connection.execute(insert(slots), some)
+    for on in sorted({day.date for _, day, _ in fresh}):
+        connection.execute(_WAITING, {"ids": [mailbox for mailbox, day, _ in fresh if day.date == on], "on": on})
     return len(fresh)
 
 

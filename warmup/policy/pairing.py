@@ -3,8 +3,8 @@
 Never oneself nor another mailbox of one's own account; one's own domain only where a lane has nobody else left, and
 never where `kin` is False. Whom this sender wrote to least, for what it is owed, comes first; among equals, who was
 given least for what it sent is likelier. Owed is what a mailbox itself sends: who sends twice as much receives twice as
-much, within `_OWED`. Who sleeps through most of the sender's window gets so much less, who sleeps through all of it
-nothing. Nobody gets more than `SEED_DAILY` from one sender in a day.
+much, within `_LEAST` and `_MOST`. Who sleeps through most of the sender's window gets so much less, who sleeps through
+all of it nothing. Nobody gets more than `SEED_DAILY` from one sender in a day.
 
 Counts are those up to the day before: no unit of work reads what another decides for the same date, and since every
 sender looks at its own sample of a large lane, they do not all find the same seed. A part goes to controls, whose
@@ -17,6 +17,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Final
 
 from warmup.policy.mailbox import AccountId, Mailbox, MailboxId, Role
@@ -33,7 +34,8 @@ _SAMPLE_PER_MESSAGE: Final = 4
 _SMALLEST_SAMPLE: Final = 32
 
 # However little or much a mailbox sends, it gets no less and no more than these times the usual.
-_OWED: Final = (1 / 3, 3.0)
+_LEAST: Final = 1 / 3
+_MOST: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,8 @@ class Correspondent:
         return cls(
             id=mailbox.id,
             account_id=mailbox.account_id,
-            domain=mailbox.domain,
+            # One text for each, not one for each mailbox: a large fleet's do not fit into a processor's cache.
+            domain=intern(mailbox.domain),
             provider=mailbox.receiver,
             is_control=mailbox.role is Role.CONTROL,
             sends=mailbox.role.sends,
@@ -95,8 +98,9 @@ class Past:
         """What the seed is owed, as a multiple of the usual."""
         if not seed.sends:
             return 1.0
-        least, most = _OWED
-        return min(max((1 + self.outbound.get(seed.id, 0)) / (1 + self.usual), least), most)
+        owed = (1 + self.outbound.get(seed.id, 0)) / (1 + self.usual)
+        # Not max() as well: this is asked of every seed that is compared.
+        return _LEAST if owed < _LEAST else min(owed, _MOST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ two is left out, not squeezed in.
 """
 
 import random
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -45,8 +46,8 @@ def due_times(
     busy = [part * rng.uniform(0.75, 1.25) for part in bustle]
     first = _bustle_until(passed / whole, busy)
     shares = (first + (1 - first) * (index + rng.random()) / n for index in range(n))
-    left = whole - passed
-    drawn = sorted(min(max(_when(share, busy) * whole - passed, 0.0), left - 1) for share in shares)
+    left, until = whole - passed, tuple(accumulate(busy))
+    drawn = sorted(min(max(_when(share, busy, until) * whole - passed, 0.0), left - 1) for share in shares)
     # Whole microseconds all through: a gap must not lose one to rounding.
     gap = minimum_gap // _MICROSECOND
     shrink = (left - 1 - (n - 1) * gap) / left
@@ -103,13 +104,16 @@ def _bustle_until(part: float, bustle: Sequence[float]) -> float:
     return (sum(bustle[:tenth]) + bustle[tenth] * (part * len(bustle) - tenth)) / sum(bustle)
 
 
-def _when(share: float, bustle: Sequence[float]) -> float:
-    """Which part of the time has passed when `share` of the bustle has: the inverse of `_bustle_until`."""
+def _when(share: float, bustle: Sequence[float], until: Sequence[float]) -> float:
+    """Which part of the time has passed when `share` of the bustle has: the inverse of `_bustle_until`.
+
+    `until` is what has passed of it at the end of each part.
+    """
     sought = share * sum(bustle)
-    for tenth, (until, part) in enumerate(zip(accumulate(bustle), bustle, strict=True)):
-        if sought <= until:
-            return (tenth + 1 - (until - sought) / part) / len(bustle)
-    return 1.0
+    tenth = bisect_left(until, sought)
+    if tenth == len(until):
+        return 1.0
+    return (tenth + 1 - (until[tenth] - sought) / bustle[tenth]) / len(bustle)
 
 
 def _instant(spans: Sequence[Span], offset: int) -> datetime:

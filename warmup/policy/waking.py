@@ -35,12 +35,18 @@ class Waking:
         """The mailbox's person; hours of its own widen the day."""
         hours = mailbox.hours
         if hours is None:
-            return cls(mailbox.timezone)
-        return cls(mailbox.timezone, min(UP, hours.start), max(DOWN, hours.end))
+            return _person(mailbox.timezone, UP, DOWN)
+        return _person(mailbox.timezone, min(UP, hours.start), max(DOWN, hours.end))
 
     def on(self, day: date) -> tuple[Span, ...]:
         """The instants of a civil date of theirs at which they are awake."""
         return _awake_on(self, day)
+
+
+@lru_cache(maxsize=8192)
+def _person(timezone: str, start: time, end: time) -> Waking:
+    """One value for all who live alike: a fleet has few of them, and is asked about them all the time."""
+    return Waking(timezone, start, end)
 
 
 class Awake:

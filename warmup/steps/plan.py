@@ -5,8 +5,8 @@ installation and its incarnation, the mailbox, the date and the number, so that 
 same slots, and a ledger put back from a backup gives others.
 
 A pass plans everybody who lacks a plan: the fleet is read once, the rest by whole domains, some `BATCH` mailboxes at a
-time, and each batch is recorded in one transaction. A mailbox is still decided by itself: none sees what another was
-given for the same date, and what fails for one is logged and leaves the others alone.
+time, and the plans of some `RECORDED` are recorded in one transaction. A mailbox is still decided by itself: none sees
+what another was given for the same date, and what fails for one is logged and leaves the others alone.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import structlog
 
 from warmup.content import Grammars
 from warmup.ledger.history import Answerable
-from warmup.ledger.slots import NewDay, NewLaneDay, NewSlot
+from warmup.ledger.slots import NewDay, NewLaneDay, NewSlot, Plan
 from warmup.mail import identity
 from warmup.policy.allowance import allowance
 from warmup.policy.habit import Habit
@@ -42,7 +42,11 @@ from warmup.steps.view import Before, midnight_of
 log = structlog.get_logger("plan")
 
 BATCH: Final = 200
-"""Mailboxes that are gathered and recorded together: enough to make queries cheap, few enough to hold in memory."""
+"""Mailboxes that are gathered together: enough to make queries cheap, few enough to hold in memory."""
+
+RECORDED: Final = 1_000
+"""Mailboxes that are recorded together. What a message is found by is random, so that every transaction touches most
+pages of those indexes, and makes the reader read them again: a few large ones cost a third of many small ones."""
 
 _CANDIDATES: Final = 80
 """Received messages that are looked at for a day's answers; where many more came in, a part of them that changes."""
@@ -88,12 +92,16 @@ async def _plan(mailboxes: Collection[Mailbox], on: date, circle: Circle, roster
     outbound = await ledger.planned_by(since=on - REMEMBERED, until=on)
     sending = [outbound.get(sender.id, 0) for sender in roster.senders]
     everybody = Past(inbound=inbound, outbound=outbound, usual=sum(sending) / max(1, len(sending)))
+    plans: list[Plan] = []
     for batch in _batches(mailboxes):
         known = await _Known.gathered(batch, on, circle, roster, everybody)
 
-        plans = [plan for mailbox in batch async for plan in _decided(mailbox, known)]
+        plans += [plan for mailbox in batch async for plan in _decided(mailbox, known)]
 
-        await circle.ledger.slots.record_all(plans, now=circle.clock.now())
+        if len(plans) >= RECORDED:
+            await circle.ledger.slots.record_all(plans, now=circle.clock.now())
+            plans = []
+    await circle.ledger.slots.record_all(plans, now=circle.clock.now())
 
 
 def _batches(mailboxes: Iterable[Mailbox]) -> Iterator[list[Mailbox]]:
@@ -156,7 +164,7 @@ async def _answerable(
     return found
 
 
-async def _decided(mailbox: Mailbox, known: _Known) -> AsyncIterator[tuple[MailboxId, NewDay, list[NewSlot]]]:
+async def _decided(mailbox: Mailbox, known: _Known) -> AsyncIterator[Plan]:
     """The mailbox's plan, or nothing where it cannot be made."""
     # A batch takes a second or two: others' sends must not wait for it.
     await asyncio.sleep(0)
@@ -166,7 +174,7 @@ async def _decided(mailbox: Mailbox, known: _Known) -> AsyncIterator[tuple[Mailb
         log.exception("unit failed", step="plan", mailbox=mailbox.id)
 
 
-def _planned(mailbox: Mailbox, known: _Known) -> tuple[MailboxId, NewDay, list[NewSlot]]:
+def _planned(mailbox: Mailbox, known: _Known) -> Plan:
     before, circle, roster, on = known.before, known.before.circle, known.before.roster, known.before.on
     view, resting, habit = before.view(mailbox), before.resting_for(mailbox), known.habits[mailbox.id]
     answerable = [each for each in known.answerable.get(mailbox.id, ()) if not _rests(each, roster, resting)]
