@@ -95,16 +95,24 @@ class AttemptWriter:
         does not wait to go (it went, it lapsed, another claimed it) is a Wait without an instant. Raises LedgerFailed
         where nothing could be made durable, Unmarked where all but the mark was: then nothing may be sent.
         """
-        answer = await self._store.write(claim_one, slot_id, now=now, rules=rules, node=node, judge=judge)
+        answer = await self._store.write_together(
+            lambda connection: claim_one(connection, slot_id, now=now, rules=rules, node=node, judge=judge),
+            then=self._mark,
+        )
         match answer:
-            case (claimed, mark):
-                try:
-                    await self._store.aside(self._high_water.raise_to, mark)
-                except LedgerFailed as failure:
-                    raise Unmarked(claimed, failure) from failure
+            case (claimed, _):
                 return claimed
             case _:
                 return answer
+
+    def _mark(self, answer: "tuple[Claimed, Mark] | Wait | Lapse") -> None:
+        """After the claim is durable, and before anybody is told."""
+        match answer:
+            case (claimed, mark):
+                try:
+                    self._high_water.raise_to(mark)
+                except LedgerFailed as failure:
+                    raise Unmarked(claimed, failure) from failure
 
     async def outcome(
         self,
@@ -122,7 +130,9 @@ class AttemptWriter:
         first at `look_at`, missing after `deadline_at`.
         """
         watch = _Watch(look_at=look_at, deadline_at=deadline_at)
-        return await self._store.write(_end, attempt_id, ended(answer), Source.SMTP, now, retry_at, watch)
+        return await self._store.write_together(
+            lambda connection: _end(connection, attempt_id, ended(answer), Source.SMTP, now, retry_at, watch)
+        )
 
     async def recover(
         self, *, now: datetime, look_at: datetime, deadline_at: datetime, alive: str | None = None
