@@ -63,9 +63,16 @@ class Workshop:
             yield circle
 
     async def enrol(
-        self, circle: Circle, numbers: range, smtp: Endpoint, imap: Endpoint = _NO_DOOR, *, auth: bool = True
+        self,
+        circle: Circle,
+        numbers: range,
+        smtp: Endpoint,
+        imap: Endpoint = _NO_DOOR,
+        *,
+        auth: bool = True,
+        read: bool = True,
     ) -> tuple[Mailbox, ...]:
-        """Verified mailboxes that send through `smtp`."""
+        """Verified mailboxes that send through `smtp`; not `read` for their own traffic, the daemon will do that."""
         vault, now = Vault.open(circle.settings.vault.key_file, os.environ), circle.clock.now()
         made: list[Mailbox] = []
         with vault.held():
@@ -75,13 +82,23 @@ class Workshop:
                     for number in range(start, min(start + _AT_ONCE, numbers.stop))
                 ]
                 made += await circle.ledger.mailboxes.add_all((new, _secrets(new, vault)) for new in some)
-        for each in made:
+        for each in made if read else ():
             await circle.ledger.own.none_to_read(each.id, now=now)
         return tuple(made)
 
 
-async def plan(circle: Circle, senders: tuple[Mailbox, ...], due: tuple[datetime, ...], *, seed: int = 0) -> None:
-    """A day for each of the senders, with a message to the next of them at each of the `due` instants."""
+async def plan(
+    circle: Circle,
+    senders: tuple[Mailbox, ...],
+    due: tuple[datetime, ...],
+    *,
+    seed: int = 0,
+    apart: timedelta = timedelta(),
+) -> None:
+    """A day for each of the senders, with a message to the next of them at each of the `due` instants.
+
+    Every sender's are `apart` later than those of the one before.
+    """
     now = circle.clock.now()
     for start in range(0, len(senders), _AT_ONCE):
         some = range(start, min(start + _AT_ONCE, len(senders)))
