@@ -49,6 +49,10 @@ properties: $(STAMP)  ## the properties of the core with 10,000 examples each
 
 bench: $(STAMP)  ## speed and memory, and the table of ramps and controllers (MAILBOXES=200 HINDSIGHT=1: all of it)
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.send
+	@$(BIN)/python -m tests.bench.observe
+	@$(BIN)/python -m tests.bench.growth
+	@$(BIN)/python -m tests.bench.lag
 	@$(BIN)/python -m tests.bench.idle
 	@$(BIN)/python -m tests.bench.planning
 	@$(BIN)/python -m tests.bench.table

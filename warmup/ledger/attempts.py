@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from warmup.ledger.enrolled import mailbox_of
 from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.highwater import HighWater, Mark
+from warmup.ledger.prepared import Prepared
 from warmup.ledger.situation import OF_ACCOUNT, OF_DOMAIN, Rules, read_situation
 from warmup.ledger.slots import Slot, lapse_slot, slot_of
 from warmup.ledger.standings import mark_fresh
@@ -102,16 +103,24 @@ class AttemptWriter:
         does not wait to go (it went, it lapsed, another claimed it) is a Wait without an instant. Raises LedgerFailed
         where nothing could be made durable, Unmarked where all but the mark was: then nothing may be sent.
         """
-        answer = await self._store.write(claim_one, slot_id, now=now, rules=rules, node=node, judge=judge)
+        answer = await self._store.write_together(
+            lambda connection: claim_one(connection, slot_id, now=now, rules=rules, node=node, judge=judge),
+            then=self._mark,
+        )
         match answer:
-            case (claimed, mark):
-                try:
-                    await self._store.aside(self._high_water.raise_to, mark)
-                except LedgerFailed as failure:
-                    raise Unmarked(claimed, failure) from failure
+            case (claimed, _):
                 return claimed
             case _:
                 return answer
+
+    def _mark(self, answer: "tuple[Claimed, Mark] | Wait | Lapse") -> None:
+        """After the claim is durable, and before anybody is told."""
+        match answer:
+            case (claimed, mark):
+                try:
+                    self._high_water.raise_to(mark)
+                except LedgerFailed as failure:
+                    raise Unmarked(claimed, failure) from failure
 
     async def outcome(
         self,
@@ -129,7 +138,9 @@ class AttemptWriter:
         first at `look_at`, missing after `deadline_at`.
         """
         watch = _Watch(look_at=look_at, deadline_at=deadline_at)
-        return await self._store.write(_end, attempt_id, ended(answer), Source.SMTP, now, retry_at, watch)
+        return await self._store.write_together(
+            lambda connection: _end(connection, attempt_id, ended(answer), Source.SMTP, now, retry_at, watch)
+        )
 
     async def recover(
         self, *, now: datetime, look_at: datetime, deadline_at: datetime, alive: str | None = None
@@ -193,29 +204,38 @@ class _Watch:
     deadline_at: datetime
 
 
-_WAITING = select(slots).join(due_slots, due_slots.c.slot_id == slots.c.id).where(slots.c.id == bindparam("slot"))
-_SENDER = select(mailboxes).where(mailboxes.c.id == bindparam("mailbox"))
-_INCARNATION = select(installation.c.incarnation)
+_SLOT: Any = bindparam("slot")
+_ATTEMPT_ID: Any = bindparam("attempt")
+_WAITING = Prepared(select(slots).join(due_slots, due_slots.c.slot_id == slots.c.id).where(slots.c.id == _SLOT))
+_SENDER = Prepared(select(mailboxes).where(mailboxes.c.id == bindparam("mailbox")))
+_INCARNATION = Prepared(select(installation.c.incarnation))
 _FLIGHT = select(flights, slots.c.recipient_id).join(slots, slots.c.id == flights.c.slot_id)
-_FLIGHT_OF = _FLIGHT.where(flights.c.attempt_id == bindparam("attempt"))
-_ATTEMPT, _TAKE_OFF, _OUTCOME, _AWAIT = insert(attempts), insert(flights), insert(outcomes), insert(watches)
-_SEEN = select(sightings.c.id).where(sightings.c.slot_id == bindparam("slot")).limit(1)
-_LAND = delete(flights).where(flights.c.attempt_id == bindparam("attempt"))
-_NOT_DUE = delete(due_slots).where(due_slots.c.slot_id == bindparam("slot"))
-_LISTEN = upsert(listens)
-_LISTEN = _LISTEN.on_conflict_do_update(index_elements=["mailbox_id"], set_={"until": _LISTEN.excluded.until})
-_REMEMBER = update(installation).values(last_attempt=bindparam("attempt"))
+_FLIGHT_OF = Prepared(_FLIGHT.where(flights.c.attempt_id == _ATTEMPT_ID))
+_WHO = ("slot_id", "account_id", "domain")
+_ATTEMPT = Prepared(insert(attempts), (*_WHO, "ordinal", "claimed_at", "node"))
+_LANE = ("mailbox_id", "date", "provider")
+_TAKE_OFF = Prepared(insert(flights), (*_WHO, *_LANE, "attempt_id"))
+_SAID = ("at", "outcome", "source", "reply_code", "status", "reply", "retry_at")
+_OUTCOME = Prepared(insert(outcomes), (*_WHO, *_LANE, "attempt_id", *_SAID))
+_AWAIT = Prepared(insert(watches), ("slot_id", "recipient_id", "stage", "since", "look_at", "deadline_at"))
+_SEEN = Prepared(select(sightings.c.id).where(sightings.c.slot_id == _SLOT).limit(1))
+_LAND = Prepared(delete(flights).where(flights.c.attempt_id == _ATTEMPT_ID))
+_NOT_DUE = Prepared(delete(due_slots).where(due_slots.c.slot_id == _SLOT))
+_HEARD = upsert(listens)
+_HEARD = _HEARD.on_conflict_do_update(index_elements=["mailbox_id"], set_={"until": _HEARD.excluded.until})
+_LISTEN = Prepared(_HEARD, ("mailbox_id", "look_at", "until"))
+_REMEMBER = Prepared(update(installation).values(last_attempt=_ATTEMPT_ID))
 
 
 def claim_one(
     connection: Connection, slot_id: SlotId, *, now: datetime, rules: Rules, node: str, judge: Judge
 ) -> tuple[Claimed, Mark] | Wait | Lapse:
     """See `AttemptWriter.claim`; a test's claim is in the transaction that records its slot."""
-    row = connection.execute(_WAITING, {"slot": slot_id}).mappings().one_or_none()
+    row = _WAITING.first(connection, {"slot": slot_id})
     if row is None:
         return _why_not_waiting(connection, slot_id)
     slot = slot_of(row)
-    sender = mailbox_of(connection.execute(_SENDER, {"mailbox": slot.mailbox_id}).mappings().one())
+    sender = mailbox_of(_SENDER.one(connection, {"mailbox": slot.mailbox_id}))
     decision = judge(read_situation(connection, slot, sender, now=now, rules=rules))
     match decision:
         case Go(ordinal=ordinal):
@@ -241,13 +261,12 @@ def _go(
 ) -> tuple[Claimed, Mark]:
     who = {"slot_id": slot.id, "account_id": sender.account_id, "domain": sender.domain}
     # The unique key (slot, ordinal) is the last word: were all else wrong, this insert fails and nothing is sent.
-    added = connection.execute(_ATTEMPT, {"ordinal": ordinal, "claimed_at": now, "node": node, **who})
-    (attempt_id,) = added.inserted_primary_key or (0,)
+    attempt_id = _ATTEMPT.added(connection, {"ordinal": ordinal, "claimed_at": now, "node": node, **who})
     lane = {"mailbox_id": slot.mailbox_id, "date": slot.date, "provider": slot.provider}
-    connection.execute(_TAKE_OFF, {"attempt_id": attempt_id, **lane, **who})
-    connection.execute(_NOT_DUE, {"slot": slot.id})
-    connection.execute(_REMEMBER, {"attempt": attempt_id})
-    incarnation = connection.execute(_INCARNATION).scalar_one()
+    _TAKE_OFF.run(connection, {"attempt_id": attempt_id, **lane, **who})
+    _NOT_DUE.run(connection, {"slot": slot.id})
+    _REMEMBER.run(connection, {"attempt": attempt_id})
+    incarnation = _INCARNATION.one(connection, {})["incarnation"]
     return Claimed(id=AttemptId(attempt_id), ordinal=ordinal, slot=slot), Mark(incarnation, attempt_id)
 
 
@@ -260,7 +279,7 @@ def _end(
     retry_at: datetime | None,
     watch: _Watch,
 ) -> bool:
-    row = connection.execute(_FLIGHT_OF, {"attempt": attempt_id}).mappings().one_or_none()
+    row = _FLIGHT_OF.first(connection, {"attempt": attempt_id})
     if row is None:
         return False
     flight = dict(row)
@@ -275,14 +294,14 @@ def _end(
         "reply": ended.text[:LONGEST_REPLY],
         "retry_at": again,
     }
-    connection.execute(_OUTCOME, {**flight, **said})
-    connection.execute(_LAND, {"attempt": attempt_id})
+    _OUTCOME.run(connection, {**flight, **said})
+    _LAND.run(connection, {"attempt": attempt_id})
     if again is not None:
         _wait_again(connection, flight, again)
     if ended.outcome.counts:
         _watch_for(connection, flight["slot_id"], recipient_id, now, watch)
         until = {"mailbox_id": flight["mailbox_id"], "look_at": now + LISTEN_FIRST, "until": now + LISTEN_FOR}
-        connection.execute(_LISTEN, until)
+        _LISTEN.run(connection, until)
     else:
         mark_fresh(connection, flight["mailbox_id"])
     return True
@@ -299,9 +318,9 @@ def _wait_again(connection: Connection, flight: dict[str, Any], retry_at: dateti
 def _watch_for(connection: Connection, slot_id: int, recipient_id: int, since: datetime, watch: _Watch) -> None:
     when = {"since": since, "look_at": watch.look_at, "deadline_at": watch.deadline_at}
     # It may have been seen while it was in flight: then only the second look is left.
-    seen = connection.execute(_SEEN, {"slot": slot_id}).first() is not None
+    seen = _SEEN.first(connection, {"slot": slot_id}) is not None
     stage = "second" if seen else "first"
-    connection.execute(_AWAIT, {"slot_id": slot_id, "recipient_id": recipient_id, "stage": stage, **when})
+    _AWAIT.run(connection, {"slot_id": slot_id, "recipient_id": recipient_id, "stage": stage, **when})
 
 
 def _claimed(connection: Connection, slot_id: SlotId, node: str) -> Claimed | None:

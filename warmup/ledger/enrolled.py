@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, time
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, bindparam, select
 
+from warmup.ledger.prepared import Prepared, Row
 from warmup.ledger.tables import mailboxes
 from warmup.policy.mailbox import (
     AccountId,
@@ -114,11 +115,14 @@ def read_mailboxes(connection: Connection, domain: str | None = None) -> tuple[M
 
 def read_mailbox(connection: Connection, mailbox_id: MailboxId) -> Mailbox | None:
     """The mailbox of an id, removed ones too."""
-    row = connection.execute(select(mailboxes).where(mailboxes.c.id == mailbox_id)).mappings().one_or_none()
+    row = _BY_ID.first(connection, {"mailbox": mailbox_id})
     return None if row is None else mailbox_of(row)
 
 
-def mailbox_of(row: RowMapping) -> Mailbox:
+_BY_ID: Final = Prepared(select(mailboxes).where(mailboxes.c.id == bindparam("mailbox")))
+
+
+def mailbox_of(row: Row) -> Mailbox:
     """The value of a row of `mailboxes`."""
     return Mailbox(
         id=MailboxId(row["id"]),
@@ -152,7 +156,7 @@ def mailbox_of(row: RowMapping) -> Mailbox:
     )
 
 
-def state_of(row: RowMapping) -> State:
+def state_of(row: Row) -> State:
     """The state of a mailbox by its `removed_at`, `paused_by` and `verified_at`."""
     if row["removed_at"] is not None:
         return State.REMOVED
@@ -161,7 +165,7 @@ def state_of(row: RowMapping) -> State:
     return State.ACTIVE if row["verified_at"] is not None else State.UNVERIFIED
 
 
-def _endpoint(row: RowMapping, door: str) -> Endpoint:
+def _endpoint(row: Row, door: str) -> Endpoint:
     return Endpoint(host=row[f"{door}_host"], port=row[f"{door}_port"], security=Security(row[f"{door}_security"]))
 
 

@@ -14,8 +14,6 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
-    RowMapping,
     ScalarSelect,
     Select,
     Table,
@@ -30,6 +28,7 @@ from warmup.clock import NO_LEAPS, Leaps
 from warmup.ledger.columns import UtcDateTime
 from warmup.ledger.enrolled import account_key, state_of
 from warmup.ledger.installation import hold_of_restore
+from warmup.ledger.prepared import Prepared, Row
 from warmup.ledger.slots import Slot
 from warmup.ledger.standings import Subject
 from warmup.ledger.tables import (
@@ -82,8 +81,8 @@ class Rules:
 
 def read_situation(connection: Connection, slot: Slot, sender: Mailbox, *, now: datetime, rules: Rules) -> Situation:
     """Everything that decides whether the slot may go at `now`."""
-    said = connection.execute(_FACTS, _asked(slot, sender, now, rules)).one()
-    planned = connection.execute(_PLANNED, {"slot": slot.id}).mappings().one()
+    said = _FACTS.one(connection, _asked(slot, sender, now, rules))
+    planned = _PLANNED.one(connection, {"slot": slot.id})
     return Situation(
         now=now,
         due_at=slot.due_at,
@@ -92,17 +91,17 @@ def read_situation(connection: Connection, slot: Slot, sender: Mailbox, *, now: 
         sender_verified=sender.verified_at is not None,
         recipient_state=state_of(planned),
         recipient_suppressed=planned["suppressed"] is not None,
-        own_reading_at=said.own_reading_at,
+        own_reading_at=said["own_reading_at"],
         own_fresh=rules.own_fresh,
         held_until=_held_until(connection, said, now, rules.leaps),
-        lane=_lane(connection, planned, slot, sender, sent=said.lane_went + said.lane_flies),
+        lane=_lane(connection, planned, slot, sender, sent=said["lane_went"] + said["lane_flies"]),
         day_target=planned["day_target"] or 0,
-        day_sent=said.day_went + said.day_flies,
+        day_sent=said["day_went"] + said["day_flies"],
         account=_account_wall(connection, said, sender, now=now, rules=rules),
         domain=_domain_wall(connection, said, sender, now=now, rules=rules),
         pace=_pace(said, rules.leaps) if rules.paced else None,
         rate=_rate(said, rules.per_minute) if rules.per_minute is not None else None,
-        last=None if said.tried is None else _last(connection, slot.id),
+        last=None if said["tried"] is None else _last(connection, slot.id),
     )
 
 
@@ -266,10 +265,10 @@ def _judged() -> Select[str, float]:
     return select(standings.c.standing, standings.c.factor).join(standing_heads, last).where(heads)
 
 
-_FACTS: Final = _facts()
-_PLANNED: Final = _planned()
-_JUDGED: Final = _judged()
-CLAIM_QUERIES: Final = (_FACTS, _PLANNED, _JUDGED)
+_FACTS: Final = Prepared(_facts())
+_PLANNED: Final = Prepared(_planned())
+_JUDGED: Final = Prepared(_judged())
+CLAIM_QUERIES: Final = (_facts(), _planned(), _judged())
 
 
 def _asked(slot: Slot, sender: Mailbox, now: datetime, rules: Rules) -> dict[str, Any]:
@@ -291,13 +290,13 @@ def _asked(slot: Slot, sender: Mailbox, now: datetime, rules: Rules) -> dict[str
     }
 
 
-def _held_until(connection: Connection, said: Row[*tuple[Any, ...]], now: datetime, leaps: Leaps) -> datetime | None:
-    restore = hold_of_restore(connection, now=now, leaps=leaps) if said.restored_at is not None else None
-    found = [said.held_until, restore.until if restore else None]
+def _held_until(connection: Connection, said: Row, now: datetime, leaps: Leaps) -> datetime | None:
+    restore = hold_of_restore(connection, now=now, leaps=leaps) if said["restored_at"] is not None else None
+    found = [said["held_until"], restore.until if restore else None]
     return max((until for until in found if until is not None), default=None)
 
 
-def _lane(connection: Connection, planned: RowMapping, slot: Slot, sender: Mailbox, *, sent: int) -> LaneDay:
+def _lane(connection: Connection, planned: Row, slot: Slot, sender: Mailbox, *, sent: int) -> LaneDay:
     if planned["standing"] is None:
         # A lane that was never planned has no room: doubt brakes.
         standing, factor, target = Standing.HALTED, 0.0, 0
@@ -306,58 +305,54 @@ def _lane(connection: Connection, planned: RowMapping, slot: Slot, sender: Mailb
         # The recorded factor holds the day's growth too; what a brake since then takes goes by the standings alone.
         factor = kept(standing)
     whose = {"address": sender.address, "domain": sender.domain, "provider": slot.provider}
-    judged = connection.execute(_JUDGED, whose).all()
+    judged = _JUDGED.all(connection, whose)
     return LaneDay(
         standing_planned=standing,
         factor_planned=factor,
         target=target,
         # The worst of the three holds; nothing judged, it stands as it was planned.
-        standing_now=worst(Standing(row.standing) for row in judged) if judged else standing,
-        factor_now=min((row.factor for row in judged), default=factor),
+        standing_now=worst(Standing(row["standing"]) for row in judged) if judged else standing,
+        factor_now=min((row["factor"] for row in judged), default=factor),
         sent=sent,
     )
 
 
-def _account_wall(
-    connection: Connection, said: Row[*tuple[Any, ...]], sender: Mailbox, *, now: datetime, rules: Rules
-) -> Wall:
-    used = said.account_ours + said.account_own + said.account_kept + said.account_flies
+def _account_wall(connection: Connection, said: Row, sender: Mailbox, *, now: datetime, rules: Rules) -> Wall:
+    used = said["account_ours"] + said["account_own"] + said["account_kept"] + said["account_flies"]
     kept = reserve(sender.daily_limit, rules.own_reserve_ratio)
     wall = Wall(used=used, limit=sender.daily_limit, reserve=kept)
-    if not wall.is_full or said.account_flies:
+    if not wall.is_full or said["account_flies"]:
         return wall
     surplus = used + kept - sender.daily_limit + 1
     room_at = OF_ACCOUNT.room_at(connection, sender.account_id, surplus, now=now, rules=rules)
     return Wall(used=used, limit=sender.daily_limit, reserve=kept, room_at=room_at)
 
 
-def _domain_wall(
-    connection: Connection, said: Row[*tuple[Any, ...]], sender: Mailbox, *, now: datetime, rules: Rules
-) -> Wall | None:
+def _domain_wall(connection: Connection, said: Row, sender: Mailbox, *, now: datetime, rules: Rules) -> Wall | None:
     if rules.domain_limit is None:
         return None
-    used = said.domain_ours + said.domain_own + said.domain_kept + said.domain_flies
+    used = said["domain_ours"] + said["domain_own"] + said["domain_kept"] + said["domain_flies"]
     wall = Wall(used=used, limit=rules.domain_limit)
-    if not wall.is_full or said.domain_flies:
+    if not wall.is_full or said["domain_flies"]:
         return wall
     surplus = used - rules.domain_limit + 1
     room_at = OF_DOMAIN.room_at(connection, sender.domain, surplus, now=now, rules=rules)
     return Wall(used=used, limit=rules.domain_limit, room_at=room_at)
 
 
-def _pace(said: Row[*tuple[Any, ...]], leaps: Leaps) -> Pace:
-    oldest = said.hour_oldest
+def _pace(said: Row, leaps: Leaps) -> Pace:
+    oldest = said["hour_oldest"]
     return Pace(
-        sent=said.hour_went + said.account_flies,
-        due=said.hour_due,
+        sent=said["hour_went"] + said["account_flies"],
+        due=said["hour_due"],
         room_at=None if oldest is None else leaps.after(oldest, HOUR),
     )
 
 
-def _rate(said: Row[*tuple[Any, ...]], limit: int) -> Rate:
-    oldest = said.minute_oldest
+def _rate(said: Row, limit: int) -> Rate:
+    oldest = said["minute_oldest"]
     return Rate(
-        sent=said.minute_went + said.account_flies,
+        sent=said["minute_went"] + said["account_flies"],
         limit=limit,
         room_at=None if oldest is None else oldest + MINUTE,
     )

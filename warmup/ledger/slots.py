@@ -13,7 +13,6 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
     Select,
     bindparam,
     delete,
@@ -25,6 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from warmup.ledger.columns import UtcDateTime
+from warmup.ledger.prepared import Prepared, Row
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
     attempts,
@@ -177,7 +178,7 @@ class SlotWriter:
         return await self._store.read(_thread, thread_id)
 
 
-def slot_of(row: RowMapping) -> Slot:
+def slot_of(row: Row) -> Slot:
     """The value of a row of `slots`."""
     return Slot(
         id=SlotId(row["id"]),
@@ -372,7 +373,7 @@ def _last_due(connection: Connection, ids: tuple[MailboxId, ...]) -> dict[Mailbo
     return {MailboxId(row.mailbox_id): row.last for row in connection.execute(query)}
 
 
-def due_of_query(mailbox_id: MailboxId, now: datetime) -> Select[*tuple[Any, ...]]:
+def due_of_query(mailbox_id: Any, now: Any) -> Select[*tuple[Any, ...]]:
     """A mailbox's due slots, earliest first."""
     return (
         select(slots)
@@ -382,8 +383,11 @@ def due_of_query(mailbox_id: MailboxId, now: datetime) -> Select[*tuple[Any, ...
     )
 
 
+_DUE_OF: Final = Prepared(due_of_query(bindparam("mailbox"), bindparam("now", type_=UtcDateTime())))
+
+
 def _due_of(connection: Connection, mailbox_id: MailboxId, now: datetime) -> tuple[Slot, ...]:
-    return _slots(connection.execute(due_of_query(mailbox_id, now)).mappings())
+    return _slots(_DUE_OF.all(connection, {"mailbox": mailbox_id, "now": now}))
 
 
 def _next_due(connection: Connection) -> datetime | None:
@@ -415,5 +419,5 @@ def _thread(connection: Connection, thread_id: str) -> tuple[ThreadMessage, ...]
     return tuple(ThreadMessage(slot=slot_of(row), message_id=row["arrived_as"] or row["message_id"]) for row in rows)
 
 
-def _slots(rows: Iterable[RowMapping]) -> tuple[Slot, ...]:
+def _slots(rows: Iterable[Row]) -> tuple[Slot, ...]:
     return tuple(slot_of(row) for row in rows)

@@ -4,6 +4,9 @@ Every write is one transaction that takes the writers' lock at its start, so wha
 is durable when it returns; every read sees one snapshot (`warmup.ledger.engines`). Work is a function of a
 connection; it runs on the store's thread and returns values, never rows. A caller that is cancelled leaves its
 transaction to end by itself, whole. A write that fails is remembered as `trouble` until one succeeds.
+
+Small writes that many ask for at once share a transaction (`write_together`, `warmup.ledger.batch`): a commit waits for
+the disk, and while one does, the next ones gather.
 """
 
 import asyncio
@@ -16,6 +19,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
+from warmup.ledger.batch import Batch
 from warmup.ledger.database import Database
 from warmup.ledger.engines import Hand, engine_of, in_our_words
 from warmup.ledger.errors import LedgerBusy, LedgerError, LedgerFailed, LedgerMissing
@@ -56,6 +60,15 @@ class Store:
         """`work` in one durable transaction. Rolled back where it raises."""
         with self._minded():
             return await self._writer.run(work, *args, **kwargs)
+
+    async def write_together(self, work: Callable[[Connection], T], *, then: Callable[[T], None] | None = None) -> T:
+        """The same, in a transaction that others may share: it is as durable, and costs a share of a commit.
+
+        `work` may be run twice, the first time rolled back: it does nothing but read and write by its connection.
+        `then` is done with its result once that is durable, on the writer's thread; what it raises is raised.
+        """
+        with self._minded():
+            return await self._writer.run_together(work, then)
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work` on one snapshot."""
@@ -99,17 +112,26 @@ class _Thread:
         self._database = database
         self._engine = engine_of(database, hand, durable=durable)
         self._guard = guard
+        self._batch = Batch(self._alone)
         self.was_lost = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"ledger-{hand}")
 
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        def transaction() -> T:
-            with in_our_words(self._database), self._engine.begin() as connection:
-                if self._guard is not None and self._guard(connection):
-                    self.was_lost = True
-                return work(connection, *args, **kwargs)
+        return await self.call(self._alone, lambda connection: work(connection, *args, **kwargs))
 
-        return await self.call(transaction)
+    async def run_together(self, work: Callable[[Connection], T], then: Callable[[T], None] | None) -> T:
+        outcome, is_first = self._batch.add(work, then)
+        if is_first:
+            self._thread.submit(self._batch.run)
+        result: T = await outcome
+        return result
+
+    def _alone(self, work: Callable[[Connection], T]) -> T:
+        """`work` in a transaction of its own."""
+        with in_our_words(self._database), self._engine.begin() as connection:
+            if self._guard is not None and self._guard(connection):
+                self.was_lost = True
+            return work(connection)
 
     async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
