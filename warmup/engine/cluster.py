@@ -47,7 +47,7 @@ MOST: Final = 500
 """Mailboxes in one job: few enough for another node to begin anew with, where the first is lost."""
 
 HEARTBEAT_SECONDS: Final = 5.0
-STALLED_SECONDS: Final = 30.0
+STALLED_SECONDS: Final = 20.0
 WATCH_SECONDS: Final = 5.0
 
 _QUEUE: Final = "warmup"
