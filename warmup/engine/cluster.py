@@ -1,7 +1,8 @@
 """The engine of many processes: jobs of Procrastinate on the ledger's own PostgreSQL, for any node to take.
 
 A job is a step for some mailboxes of one *shard* (mailbox id modulo `SHARDS`): it costs about as much as a send does,
-so it carries many. What concerns the fleet as a whole (`FLEET`) is one shard more. Procrastinate's `lock` is the shard,
+so it carries many. What concerns the fleet as a whole (`FLEET`) is one shard more; only a judgement that follows from a
+server's answer at once is made where the answer came (steps/aftermath). Procrastinate's `lock` is the shard,
 its `queueing_lock` step and shard. So no two nodes are at the same mailbox, one node at a time plans, judges, retires
 and prunes, and however many nodes tick, the same work waits once. Only what is due is deferred: due times stay in the
 ledger, and a job that is lost with its queue is deferred again at the next tick.
