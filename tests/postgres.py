@@ -30,6 +30,8 @@ _SETTINGS = {
     "autovacuum": "off",
     "max_connections": "100",
     "log_min_messages": "warning",
+    # A crash waits for those who were about to be turned away, whatever they wait for themselves.
+    "authentication_timeout": "5s",
 }
 
 

@@ -49,7 +49,11 @@ class Proxy:
         with suppress(OSError):
             while True:
                 near, _ = listening.accept()
-                far = socket.create_connection(("127.0.0.1", self.target))
+                try:
+                    far = socket.create_connection(("127.0.0.1", self.target))
+                except OSError:
+                    near.close()
+                    continue
                 with self._lock:
                     self._pairs.append((near, far))
                 threading.Thread(target=_carry, args=[near, far], daemon=True).start()

@@ -152,8 +152,14 @@ class Daemon:
 
     async def tick(self) -> int:
         """Submit what is due now; gives how many units were taken. None while the disk takes nothing."""
-        self._tells_of(self.circle.ledger.installation.trouble)
-        if self._tells_of(await self.circle.ledger.installation.still_in_trouble()):
+        installation = self.circle.ledger.installation
+        if installation.trouble is not None:
+            self._tells_of(installation.trouble)
+        trouble = await installation.still_in_trouble()
+        if trouble is None and self._trouble is not None:
+            # A server that is away may have been noticed by nobody who writes.
+            await installation.get()
+        if self._tells_of(trouble):
             return 0
         if self.circle.is_shared:
             await self._keep_company()

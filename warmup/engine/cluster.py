@@ -25,9 +25,12 @@ from typing import Any, Final
 
 import structlog
 from procrastinate import App, PsycopgConnector
+from procrastinate.connector import BaseConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import DeleteJobCondition, Job, Status
+from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
+from psycopg.errors import RaiseException
 
 from warmup.clock import pause
 from warmup.engine.work import Submitted, Work
@@ -57,6 +60,7 @@ _TRIES: Final = 3
 _AT_ONCE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """By any machine's clock."""
 _CONNECTIONS: Final = 4
+_FAREWELL_SECONDS: Final = 3.0
 
 # They tell of every job, and of a server that is away with a traceback a second: we say it once, in our words.
 _TALKATIVE: Final = ("procrastinate", "psycopg.pool")
@@ -128,6 +132,7 @@ class ClusterEngine:
         self._trouble: str | None = "it has not begun yet"
         self._worker: Worker | None = None
         self._app = App(connector=_connector(database))
+        self._app.job_manager = _Manager(self._app.connector, may_wait=lambda: not self._draining, seconds=poll_seconds)
         self._app.task(name=_TASK, queue=_QUEUE)(self._carry)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -170,10 +175,8 @@ class ClusterEngine:
         if not clean:
             for unit in self._units:
                 unit.cancel()
-            # What is left to say to the server: that the jobs and the worker are no more.
-            await asyncio.wait([worker], timeout=HEARTBEAT_SECONDS)
-            worker.cancel()
-        await asyncio.gather(watch, worker, return_exceptions=True)
+            # What is left to say to the server: that the jobs and the worker are no more. Unsaid, it is seen later.
+            await asyncio.wait([worker], timeout=_FAREWELL_SECONDS)
         await self._app.close_async()
         return clean
 
@@ -276,6 +279,28 @@ class ClusterEngine:
         if trouble is None and self._trouble is not None:
             log.warning("the queue is reached again")
         self._trouble = trouble
+
+
+class _Manager(JobManager):
+    """Says that a job has ended until the server has heard it: a live worker's job keeps its shard from everybody."""
+
+    def __init__(self, connector: BaseConnector, *, may_wait: Callable[[], bool], seconds: float) -> None:
+        super().__init__(connector)
+        self._may_wait = may_wait
+        self._seconds = seconds
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:  # noqa: FBT001 (theirs)
+        while True:
+            try:
+                await super().finish_job(job, status, delete_job)
+            except ConnectorException as failure:
+                is_gone = isinstance(failure.__cause__, RaiseException)
+                log.debug("not heard that a job ended", job=job.id, error=_said(failure))
+                if is_gone or not self._may_wait():
+                    return
+            else:
+                return
+            await pause(self._seconds)
 
 
 def _connector(database: Database) -> PsycopgConnector:
