@@ -69,6 +69,7 @@ class Daemon:
         self._asked_to_stop = asyncio.Event()
         self._engine: Engine | None = None
         self._looked_for_overdue: float | None = None
+        self._came_back = False
 
     @property
     def engine(self) -> Engine:
@@ -142,9 +143,11 @@ class Daemon:
     async def _keep_company(self) -> None:
         """What a node does besides: it looks after what others left, and follows them into a new incarnation."""
         circle, elapsed = self.circle, self.circle.clock.elapsed()
-        if circle.ledger.was_lost:
+        self._came_back |= circle.ledger.was_lost
+        if self._came_back:
             # Every node has a mark of its own: the one who sent last knows best that the server went back.
             await self._look_for_a_restore()
+            self._came_back = False
         circle.clock.reseed((await circle.ledger.installation.get()).seed)
         if self._looked_for_overdue is None or elapsed - self._looked_for_overdue >= _OVERDUE_SECONDS:
             self._looked_for_overdue = elapsed

@@ -117,6 +117,7 @@ class ClusterEngine:
         *,
         concurrency: int,
         poll_seconds: float,
+        watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"an engine needs a concurrency of at least 1, got {concurrency}")
@@ -126,6 +127,7 @@ class ClusterEngine:
         self._database = database
         self._concurrency = concurrency
         self._poll_seconds = poll_seconds
+        self._watch_seconds = watch_seconds
         self._room = asyncio.Semaphore(concurrency)
         self._units: dict[asyncio.Task[None], Work] = {}
         self._draining = False
@@ -251,7 +253,7 @@ class ClusterEngine:
     async def _watch_the_others(self) -> None:
         """Give the jobs of workers that show no sign of life to whoever comes first; see whether the queue answers."""
         while True:
-            await pause(WATCH_SECONDS)
+            await pause(self._watch_seconds)
             try:
                 stalled = await self._app.job_manager.get_stalled_jobs(
                     queue=_QUEUE, seconds_since_heartbeat=STALLED_SECONDS
