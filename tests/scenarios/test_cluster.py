@@ -50,6 +50,7 @@ class Lived:
     local: tuple[int, str]
     upgrade: tuple[int, str]
     same_folder: tuple[int, str]
+    dry_run: tuple[int, str]
     pids: tuple[int, int]
     ended: int
 
@@ -84,6 +85,7 @@ def lived(town: Town, first: House, second: House, where: str) -> Lived:
     local = first.ended("run", WARMUP__ENGINE__KIND="local")
     upgrade = first.ended("db", "upgrade")
     same_folder = first.ended("run", **first.environ)
+    dry_run = second.ended("run", "--dry-run", **first.environ)
     with psycopg.connect(where, autocommit=True) as ledger:
         names = until(lambda: both_sent(ledger), seconds=PATIENCE, what="both nodes send")
         nodes = names if f":{pids[0]}:" in names[0] else names[::-1]
@@ -104,6 +106,7 @@ def lived(town: Town, first: House, second: House, where: str) -> Lived:
         local=(local.returncode, local.stderr),
         upgrade=(upgrade.returncode, upgrade.stderr),
         same_folder=(same_folder.returncode, same_folder.stderr),
+        dry_run=(dry_run.returncode, dry_run.stderr),
         pids=pids,
         ended=ended,
     )
@@ -172,3 +175,9 @@ def test_a_folder_is_one_nodes(run: Lived) -> None:
     code, said = run.same_folder
     assert code == 75, said
     assert f"pid {run.pids[0]} " in said
+
+
+def test_a_node_that_would_send_nothing_takes_no_work(run: Lived) -> None:
+    code, said = run.dry_run
+    assert code == 2, said
+    assert said.startswith("error: ")
