@@ -1,7 +1,7 @@
 """A PostgreSQL of the tests' own, from Debian's package: on loopback, on a free port, in a folder that goes with it.
 
-Nothing on it is durable: what is tested is what a database answers, not what a disk keeps. Root cannot run it, so it
-runs as the user that Debian's package made.
+Nothing on it is durable unless asked for: what is tested is what a database answers, not what a disk keeps. Root cannot
+run it, so it runs as the user that Debian's package made.
 """
 
 import itertools
@@ -25,12 +25,13 @@ _ROOT = Path("/usr/lib/postgresql")
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "fsync": "off",
-    "full_page_writes": "off",
-    "autovacuum": "off",
     "max_connections": "100",
     "log_min_messages": "warning",
+    # A crash waits for those who were about to be turned away, whatever they wait for themselves.
+    "authentication_timeout": "5s",
 }
+
+_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 
 def binaries() -> Path | None:
@@ -45,11 +46,12 @@ class Server:
 
     folder: Path
     port: int
+    durable: bool = False
     process: subprocess.Popen[bytes] = field(init=False)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @classmethod
-    def start(cls) -> Self:
+    def start(cls, *, durable: bool = False) -> Self:
         """Make one and wait until it answers."""
         programs = binaries()
         assert programs is not None, "PostgreSQL is not installed; sudo bash tests/lab/packages.sh"
@@ -66,7 +68,7 @@ class Server:
             cwd=folder,
             **_as(owner),
         )
-        server = cls(folder=folder, port=_free_port())
+        server = cls(folder=folder, port=_free_port(), durable=durable)
         server.come_up()
         return server
 
@@ -108,7 +110,8 @@ class Server:
         """Start it and wait until it answers."""
         programs = binaries()
         assert programs is not None
-        options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = _SETTINGS if self.durable else {**_SETTINGS, **_NOT_DURABLE}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(programs / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port), *options]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **_as(_owner()))

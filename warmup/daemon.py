@@ -10,7 +10,7 @@ the scheduler down, since `shutdown` would cancel running coroutines.
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.executors.asyncio import AsyncIOExecutor
@@ -21,7 +21,7 @@ from warmup.clock import Leap, pause
 from warmup.config import Settings, providers_of
 from warmup.engine.local import LocalEngine
 from warmup.engine.perform import perform
-from warmup.engine.work import Work
+from warmup.engine.work import Engine, Work
 from warmup.ledger.errors import LedgerBusy, LedgerError, LedgerFailed
 from warmup.metrics import LAG_SECONDS
 from warmup.policy.attention import deadline, first_look
@@ -38,6 +38,9 @@ _STANDS_STILL = timedelta(minutes=1)
 
 _SET_SECONDS = 1.0
 """A wall clock that goes apart from the loop's by more than this between two looks was set, not slewed."""
+
+_OVERDUE_SECONDS = 10.0
+"""How often a node looks for what others left in flight; real time."""
 
 # What is in use for as long as the process lives.
 _FIXED = ("ledger", "vault", "http", "daemon", "engine", "network", "rehearsal", "content", "log")
@@ -64,10 +67,12 @@ class Daemon:
         self._leap: Leap | None = None
         self._stands_still = False
         self._asked_to_stop = asyncio.Event()
-        self._engine: LocalEngine | None = None
+        self._engine: Engine | None = None
+        self._looked_for_overdue: float | None = None
+        self._came_back = False
 
     @property
-    def engine(self) -> LocalEngine:
+    def engine(self) -> Engine:
         """Where work runs; made by `start`, since its workers belong to a running loop."""
         assert self._engine is not None, "start() comes first"
         return self._engine
@@ -77,44 +82,99 @@ class Daemon:
         circle = self.circle
         circle.clock.resume(await circle.ledger.timekeeping.read())
         await self._keep_time()
-        now = circle.clock.now()
-        restored = await circle.ledger.installation.check_restore(now=now)
+        await self._look_for_a_restore()
+        if circle.is_shared:
+            await self._recover_overdue()
+        else:
+            await self._recover()
+        # Five hundred patterns are made ready once: not while mail is on its way.
+        await aside(rules)
+        self._engine = await self._begun()
+        self._ready = True
+        log.info("ready", concurrency=circle.settings.daemon.concurrency, speed=circle.clock.speed, node=circle.node)
+
+    async def _begun(self) -> Engine:
+        circle, concurrency = self.circle, self.circle.settings.daemon.concurrency
+        if not circle.is_shared:
+            return LocalEngine(lambda work: perform(work, self.circle), concurrency=concurrency)
+        # It takes a quarter of a second to import, which is no other verb's to pay.
+        from warmup.engine.cluster import ClusterEngine
+
+        engine = ClusterEngine(
+            lambda work: perform(work, self.circle),
+            circle.ledger.database,
+            concurrency=concurrency,
+            poll_seconds=circle.settings.daemon.tick_seconds,
+        )
+        await engine.start()
+        return engine
+
+    async def _look_for_a_restore(self) -> None:
+        circle = self.circle
+        restored = await circle.ledger.installation.check_restore(now=circle.clock.now())
         if restored:
             # Another incarnation draws other slots: those of the lost days are never made again.
             circle.clock.reseed((await circle.ledger.installation.get()).seed)
             log.warning("restored", lapsed=restored.lapsed, held_until=restored.held_until.isoformat())
-        await self._recover()
-        # Five hundred patterns are made ready once: not while mail is on its way.
-        await aside(rules)
-        concurrency = circle.settings.daemon.concurrency
-        self._engine = LocalEngine(lambda work: perform(work, self.circle), concurrency=concurrency)
-        self._ready = True
-        log.info("ready", concurrency=concurrency, speed=circle.clock.speed)
 
-    async def _recover(self, *, alive: str | None = None) -> None:
+    async def _recover(self, *, alive: str | None = None, claimed_by: datetime | None = None) -> None:
         circle, now, observe = self.circle, self.circle.clock.now(), self.circle.settings.observe
         recovered = await circle.ledger.attempts.recover(
             now=now,
             look_at=first_look(now, first=timedelta(seconds=observe.first_seconds)),
             deadline_at=deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
             alive=alive,
+            claimed_by=claimed_by,
         )
         if recovered:
             log.warning("recovered", uncertain=len(recovered))
 
+    async def _recover_overdue(self) -> None:
+        """Close what other nodes have had in flight for longer than a lease.
+
+        That a node's connection is gone proves nothing: cut off from the ledger, it may be talking to a server still.
+        """
+        circle, now = self.circle, self.circle.clock.now()
+        lease = timedelta(seconds=circle.settings.send.lease_seconds) * circle.clock.speed
+        claimed_by = circle.clock.leaps.ago(now, lease)
+        if await circle.ledger.attempts.overdue(alive=circle.node, claimed_by=claimed_by):
+            await self._recover(alive=circle.node, claimed_by=claimed_by)
+
+    async def _keep_company(self) -> None:
+        """What a node does besides: it looks after what others left, and follows them into a new incarnation."""
+        circle, elapsed = self.circle, self.circle.clock.elapsed()
+        self._came_back |= circle.ledger.was_lost
+        if self._came_back:
+            # Every node has a mark of its own: the one who sent last knows best that the server went back.
+            await self._look_for_a_restore()
+            self._came_back = False
+        circle.clock.reseed((await circle.ledger.installation.get()).seed)
+        if self._looked_for_overdue is None or elapsed - self._looked_for_overdue >= _OVERDUE_SECONDS:
+            self._looked_for_overdue = elapsed
+            await self._recover_overdue()
+
     async def tick(self) -> int:
         """Submit what is due now; gives how many units were taken. None while the disk takes nothing."""
-        self._tells_of(self.circle.ledger.installation.trouble)
-        if self._tells_of(await self.circle.ledger.installation.still_in_trouble()):
+        installation = self.circle.ledger.installation
+        if installation.trouble is not None:
+            self._tells_of(installation.trouble)
+        trouble = await installation.still_in_trouble()
+        if trouble is None and self._trouble is not None:
+            # A server that is away may have been noticed by nobody who writes.
+            await installation.get()
+        if self._tells_of(trouble):
             return 0
-        if self.circle.ledger.was_lost:
+        if self.circle.is_shared:
+            await self._keep_company()
+        elif self.circle.ledger.was_lost:
             # Another daemon may have held it meanwhile, and ended with mail in flight.
             await self._recover(alive=self.circle.node)
         await self._keep_time()
         due = await self.agenda.due()
-        taken = sum(self.engine.submit(Work(step, mailbox)) for step, mailbox in due)
+        submitted = await self.engine.submit_all([Work(step, mailbox) for step, mailbox in due])
+        self.agenda.put_off((work.step, work.mailbox) for work in submitted.put_off)
         self.circle.process.ticked("due", self.circle.clock.wall())
-        return taken
+        return submitted.taken
 
     async def run(self) -> None:
         """Tick every `daemon.tick_seconds` until `ask_to_stop`, then drain within `daemon.drain_seconds`.
@@ -167,7 +227,7 @@ class Daemon:
             return "starting or stopping"
         try:
             await self.circle.ledger.installation.get()
-            return await self.circle.ledger.installation.still_in_trouble()
+            return await self.circle.ledger.installation.still_in_trouble() or self.engine.trouble
         except LedgerError as trouble:
             return str(trouble)
 

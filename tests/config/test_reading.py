@@ -140,6 +140,7 @@ def test_all_mistakes_are_listed_at_once_with_where_they_stand(tmp_path: Path) -
         ("retention.days = 2", "greater than or equal to 3"),
         ("send.lease_seconds = 300", "must be longer than session_seconds"),
         ('engine.kind = "cloud"', "'local' or 'cluster'"),
+        ('engine.kind = "cluster"', "set ledger.url to PostgreSQL"),
         ('log.format = "xml"', "'logfmt' or 'json'"),
         ('identity.header = "Subject: x"', "is no header name"),
         ('identity.header = "Subject"', "begins with X-"),

@@ -6,6 +6,7 @@ Nothing of warmup is imported here. What the program says is read from its verbs
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -134,6 +135,13 @@ class House:
         config = CONFIG.format(zone=zone_where_it_is(5), ca_file=ca_file, url=self.url) + more
         (self.folder / "config.toml").write_text(config, encoding="utf-8")
         self("init", str(self.folder))
+
+    def join(self, first: "House") -> None:
+        """Be one more node of an installation: with its configuration and its key, in a folder of ours."""
+        self.folder.mkdir(parents=True)
+        config = (first.folder / "config.toml").read_text(encoding="utf-8").replace(first.url, self.url)
+        (self.folder / "config.toml").write_text(config, encoding="utf-8")
+        shutil.copy(first.folder / "warmup.key", self.folder)
 
     def enrol(self, account: Row, *options: str) -> None:
         """Enrol an account of the mail world by the password in a file."""

@@ -33,6 +33,7 @@ from warmup.wire.tokens import AccessTokens
 IDENTITY = "identity key"
 _KEY_BYTES = 32
 _TOKEN_BYTES = 16
+_LIFE_BYTES = 4
 
 AnyClock = WallClock | HoldingClock
 
@@ -183,7 +184,7 @@ async def assembled(
                 providers=providers_of(settings),
                 grammars=grammars,
                 key=key,
-                node=f"{socket.gethostname()}:{os.getpid()}",
+                node=_node(settings, clock),
                 dry_run=dry_run,
             )
         finally:
@@ -191,6 +192,12 @@ async def assembled(
             await tokens.close()
     finally:
         await ledger.close()
+
+
+def _node(settings: Settings, clock: Clock) -> str:
+    """Host and process; in a cluster also which life of it, since containers come back under the same name and pid."""
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    return f"{name}:{clock.token(_LIFE_BYTES).hex()}" if settings.engine.kind == "cluster" else name
 
 
 async def _latest(ledger: Ledger, clock: Clock) -> datetime:

@@ -15,11 +15,13 @@ from warmup.cli.assembly import assembled
 from warmup.cli.doorway import doors_open
 from warmup.cli.faults import Exit, Fault
 from warmup.cli.invocation import invocation
-from warmup.cli.opening import guard_of, hold
+from warmup.cli.opening import guard_of, hold, hold_among_nodes
 from warmup.clock import WallClock
 from warmup.config import ConfigError, Settings, load
 from warmup.daemon import Daemon
 from warmup.ledger import schema
+from warmup.ledger.lock import DaemonLock
+from warmup.ledger.session_lock import SessionLock
 from warmup.steps.circle import Circle
 from warmup.vault import KeyFile
 from warmup.wire.network import asks_for_loopback
@@ -41,8 +43,12 @@ def run(
     """Run the daemon until SIGTERM or Ctrl-C; SIGHUP reads the configuration again, all or nothing."""
     here = invocation(ctx)
     loaded = here.load()
-    if loaded.settings.engine.kind != "local":
-        raise Fault("engine.kind = cluster is not built yet", "use local", code=Exit.BAD_CONFIG)
+    if loaded.settings.engine.kind == "cluster" and dry_run:
+        raise Fault(
+            "a node that sends nothing would take work from those that do",
+            'set engine.kind = "local" for a dry run, while no node runs',
+            code=Exit.WRONG_USAGE,
+        )
     asyncio.run(
         run_daemon(loaded.settings, here.environ, config=loaded.path, dry_run=dry_run, accept_restore=accept_restore)
     )
@@ -59,11 +65,7 @@ async def run_daemon(
     os.umask(0o077)
     with ExitStack() as held:
         credential = KeyFile.find(settings.vault.key_file, environ).is_credential
-        lock = hold(settings, now=WallClock().now(), has_credential=credential)
-        held.callback(lock.release)
-        copy = schema.upgrade(settings.ledger.url)
-        if copy is not None:
-            log.info("upgraded", copy=str(copy))
+        lock = held_up_to_date(settings, held, has_credential=credential)
         async with assembled(settings, environ, dry_run=dry_run, guard=guard_of(lock)) as circle:
             await refuse_a_rehearsal_among_strangers(circle)
             daemon = Daemon(circle, supervisor=Supervisor(environ))
@@ -73,6 +75,22 @@ async def run_daemon(
                 if accept_restore and await circle.ledger.installation.accept_restore():
                     log.warning("restore accepted")
                 await daemon.run()
+
+
+def held_up_to_date(settings: Settings, held: ExitStack, *, has_credential: bool) -> DaemonLock | SessionLock:
+    """The ledger's lock, alone or shared, and the ledger at this program's revision. Nobody else uses it meanwhile."""
+    clock = WallClock()
+    if settings.engine.kind == "cluster":
+        if schema.current(settings.ledger.url) != schema.HEAD:
+            with hold(settings, now=clock.now(), has_credential=has_credential):
+                schema.upgrade(settings.ledger.url)
+        return hold_among_nodes(settings, held, wall=clock.wall, has_credential=has_credential)
+    lock = hold(settings, now=clock.now(), has_credential=has_credential)
+    held.callback(lock.release)
+    copy = schema.upgrade(settings.ledger.url)
+    if copy is not None:
+        log.info("upgraded", copy=str(copy))
+    return lock
 
 
 async def refuse_a_rehearsal_among_strangers(circle: Circle) -> None:

@@ -144,7 +144,7 @@ class EngineSettings(Section):
     """Where due work runs."""
 
     kind: Literal["local", "cluster"] = Field(
-        default="local", description="local: in this process; cluster: many machines"
+        default="local", description="local: in this process; cluster: many machines on one PostgreSQL ledger"
     )
 
 
@@ -362,6 +362,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what is handed in: `load` asks the sources itself, so that it can tell where each value came from."""
         return (init_settings,)
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if self.engine.kind == "cluster" and self.ledger_file is not None:
+            raise ValueError(
+                'engine.kind = "cluster" needs a ledger that many machines reach: set ledger.url to PostgreSQL'
+            )
+        return self
 
     @property
     def is_rehearsal(self) -> bool:

@@ -6,11 +6,11 @@ disk, of which the daemon speaks for all of them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from warmup.engine.work import Work
+from warmup.engine.work import Submitted, Work
 from warmup.ledger.errors import LedgerBusy, LedgerFailed
 
 log = structlog.get_logger("engine")
@@ -28,7 +28,15 @@ class LocalEngine:
         self._draining = False
         self._workers = [asyncio.create_task(self._toil(), name=f"worker-{n}") for n in range(concurrency)]
 
+    @property
+    def trouble(self) -> str | None:
+        return None
+
+    async def submit_all(self, works: Sequence[Work]) -> Submitted:
+        return Submitted(sum(self.submit(work) for work in works))
+
     def submit(self, work: Work) -> bool:
+        """Take one unit; False where the same work already waits or runs, or the engine drains."""
         if self._draining or work in self._known:
             return False
         self._known.add(work)

@@ -4,6 +4,7 @@ Every unit is small and idempotent: running it twice does no harm, since claims 
 ledger. `Engine` is the one port; steps do not know which engine runs them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,11 +20,19 @@ class Work:
     mailbox: MailboxId
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """How much of a tick's work was taken anew, and what must be submitted again since nobody has it yet."""
+
+    taken: int
+    put_off: tuple[Work, ...] = ()
+
+
 class Engine(Protocol):
     """Where due work runs."""
 
-    def submit(self, work: Work) -> bool:
-        """Take the work; False where the same work already waits or runs, or the engine drains."""
+    async def submit_all(self, works: Sequence[Work]) -> Submitted:
+        """Take the work, but none that already waits or runs; none at all while it drains. LedgerFailed: nothing."""
         ...
 
     async def idle(self) -> None:
@@ -32,4 +41,9 @@ class Engine(Protocol):
 
     async def drain(self, seconds: float) -> bool:
         """Take no more, let what runs end for `seconds` of real time, then cancel. True where nothing was cancelled."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it runs nothing at present; None where it does."""
         ...

@@ -134,6 +134,7 @@ class AttemptWriter:
     ) -> bool:
         """Record how an attempt ended, durably; False, and no change, where its end is recorded already.
 
+        Who saw the end is believed over a recovery that gave the attempt up, but it is not made again for that.
         A deferred slot is due again at `retry_at`; None gives it up. What the server may have taken is watched for:
         first at `look_at`, missing after `deadline_at`.
         """
@@ -143,13 +144,25 @@ class AttemptWriter:
         )
 
     async def recover(
-        self, *, now: datetime, look_at: datetime, deadline_at: datetime, alive: str | None = None
+        self,
+        *,
+        now: datetime,
+        look_at: datetime,
+        deadline_at: datetime,
+        alive: str | None = None,
+        claimed_by: datetime | None = None,
     ) -> tuple[AttemptId, ...]:
         """Close every attempt in flight as uncertain; those closed. Asked at start, once the daemon's lock is held.
 
-        The node that is `alive`, if any, knows better how its own attempts end.
+        The node that is `alive`, if any, knows better how its own attempts end. Where others may be at work, only what
+        was `claimed_by` an instant so long ago that no session lasts until now.
         """
-        return await self._store.write(_recover, now, _Watch(look_at=look_at, deadline_at=deadline_at), alive)
+        watch = _Watch(look_at=look_at, deadline_at=deadline_at)
+        return await self._store.write(_recover, now, watch, alive, claimed_by)
+
+    async def overdue(self, *, alive: str, claimed_by: datetime) -> bool:
+        """True where there is something for such a `recover` to close: a look that writes nothing."""
+        return await self._store.read(_overdue, alive, claimed_by)
 
     async def claimed(self, slot_id: SlotId, *, node: str) -> Claimed | None:
         """The attempt that `node` has in flight for a slot. Asked after a claim of which nobody knows whether it stood.
@@ -281,20 +294,11 @@ def _end(
 ) -> bool:
     row = _FLIGHT_OF.first(connection, {"attempt": attempt_id})
     if row is None:
-        return False
+        return source is Source.SMTP and _end_after_all(connection, attempt_id, ended)
     flight = dict(row)
     recipient_id = flight.pop("recipient_id")
     again = retry_at if ended.outcome is Outcome.DEFERRED else None
-    said = {
-        "at": now,
-        "outcome": ended.outcome.value,
-        "source": source.value,
-        "reply_code": ended.reply.code if ended.reply else None,
-        "status": ended.reply.status if ended.reply else None,
-        "reply": ended.text[:LONGEST_REPLY],
-        "retry_at": again,
-    }
-    _OUTCOME.run(connection, {**flight, **said})
+    _OUTCOME.run(connection, {**flight, **_said(ended, source), "at": now, "retry_at": again})
     _LAND.run(connection, {"attempt": attempt_id})
     if again is not None:
         _wait_again(connection, flight, again)
@@ -304,6 +308,30 @@ def _end(
         _LISTEN.run(connection, until)
     else:
         mark_fresh(connection, flight["mailbox_id"])
+    return True
+
+
+def _said(ended: Ended, source: Source) -> dict[str, Any]:
+    return {
+        "outcome": ended.outcome.value,
+        "source": source.value,
+        "reply_code": ended.reply.code if ended.reply else None,
+        "status": ended.reply.status if ended.reply else None,
+        "reply": ended.text[:LONGEST_REPLY],
+    }
+
+
+def _end_after_all(connection: Connection, attempt_id: AttemptId, ended: Ended) -> bool:
+    """The end of an attempt that recovery gave up, by the node that saw it; the instant stays, which ages it least."""
+    given_up = (outcomes.c.attempt_id == attempt_id) & (outcomes.c.source == Source.RECOVERY.value)
+    known = connection.execute(select(outcomes.c.slot_id, outcomes.c.mailbox_id).where(given_up)).one_or_none()
+    if known is None:
+        return False
+    connection.execute(update(outcomes).where(given_up).values(**_said(ended, Source.SMTP)))
+    if not ended.outcome.counts:
+        # Nothing of it will land anywhere.
+        connection.execute(delete(watches).where(watches.c.slot_id == known.slot_id))
+        mark_fresh(connection, known.mailbox_id)
     return True
 
 
@@ -334,10 +362,23 @@ def _claimed(connection: Connection, slot_id: SlotId, node: str) -> Claimed | No
     return None if row is None else Claimed(id=AttemptId(row["attempt_id"]), ordinal=row["ordinal"], slot=slot_of(row))
 
 
-def _recover(connection: Connection, now: datetime, watch: _Watch, alive: str | None) -> tuple[AttemptId, ...]:
+def _flying(alive: str | None, claimed_by: datetime | None) -> Select[int]:
     flying = select(flights.c.attempt_id).join(attempts, attempts.c.id == flights.c.attempt_id)
     if alive is not None:
         flying = flying.where(attempts.c.node != alive)
+    if claimed_by is not None:
+        flying = flying.where(attempts.c.claimed_at <= claimed_by)
+    return flying
+
+
+def _overdue(connection: Connection, alive: str, claimed_by: datetime) -> bool:
+    return connection.execute(_flying(alive, claimed_by).limit(1)).first() is not None
+
+
+def _recover(
+    connection: Connection, now: datetime, watch: _Watch, alive: str | None, claimed_by: datetime | None
+) -> tuple[AttemptId, ...]:
+    flying = _flying(alive, claimed_by)
     cut_off = [AttemptId(attempt_id) for attempt_id in connection.execute(flying).scalars()]
     lost = Ended(outcome=Outcome.UNCERTAIN, reply=None, text="the program ended before the outcome was known")
     for attempt_id in cut_off:

@@ -6,7 +6,7 @@ under it, and counting before inserting is safe. It is durable once it is commit
 synchronous_commit=on). A *reader's* sees one snapshot and writes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,25 @@ from warmup.ledger.errors import LedgerDamaged, LedgerError, LedgerFailed
 # How long a write waits for another process (a verb beside the daemon) before it gives up.
 BUSY_SECONDS = 30.0
 CONNECT_SECONDS = 10
+
+# A peer that is gone without a word is noticed within a minute, by us and by the server: it holds the locks of whoever
+# was cut off from it, and would keep them for hours.
+PATIENCE: dict[str, Any] = {
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+SERVERS_PATIENCE = {
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30s",
+}
+
+# Nobody else can write while a transaction is open: one whose program was stopped or cut off in its midst is ended
+# before the others give up waiting for it.
+IDLE_SECONDS = 20.0
 
 # Advisory locks are numbers of a database: whoever writes, and the daemons.
 WRITER_LOCK = 0x7761_726D_0001
@@ -72,7 +91,10 @@ def _postgres(database: Database, hand: Hand, *, durable: bool) -> Engine:
         "lock_timeout": f"{BUSY_SECONDS:g}s",
         "synchronous_commit": "on" if durable else "off",
         "application_name": f"warmup {hand}",
+        **SERVERS_PATIENCE,
     }
+    if hand is Hand.WRITER:
+        settings["idle_in_transaction_session_timeout"] = f"{IDLE_SECONDS:g}s"
     engine = create_engine(
         database.url,
         isolation_level="READ COMMITTED" if hand is Hand.WRITER else "REPEATABLE READ",
@@ -84,7 +106,8 @@ def _postgres(database: Database, hand: Hand, *, durable: bool) -> Engine:
         execution_options={"preserve_rowcount": True},
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
-            "options": " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in settings.items()),
+            "options": options_of(settings),
+            **PATIENCE,
         },
     )
 
@@ -100,6 +123,11 @@ def _postgres(database: Database, hand: Hand, *, durable: bool) -> Engine:
         return statement, [_whole(row) for row in parameters] if executemany else _whole(parameters)
 
     return engine
+
+
+def options_of(settings: Mapping[str, str]) -> str:
+    """Settings of a session as libpq takes them."""
+    return " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in settings.items())
 
 
 def _whole(row: Any) -> Any:

@@ -24,6 +24,10 @@ class LoginWriter:
         """How many logins were refused since the door last opened, by protocol."""
         return await self._store.read(_refusals, mailbox_id)
 
+    async def last_refused(self, mailbox_id: MailboxId, protocol: Protocol) -> datetime | None:
+        """When the last login was refused, if the door did not open since."""
+        return await self._store.read(_last_refused, mailbox_id, protocol)
+
     async def forget(self, mailbox_id: MailboxId, protocol: Protocol | None = None) -> None:
         """Forget the refusals of one protocol, or of both: the login was taken, or proven by its operator."""
         await self._store.write(forget_refusals, mailbox_id, protocol)
@@ -51,3 +55,8 @@ def _refusals(connection: Connection, mailbox_id: MailboxId) -> Mapping[Protocol
         .group_by(login_refusals.c.protocol)
     )
     return {Protocol(row.protocol): row.n for row in connection.execute(query)}
+
+
+def _last_refused(connection: Connection, mailbox_id: MailboxId, protocol: Protocol) -> datetime | None:
+    mine = (login_refusals.c.mailbox_id == mailbox_id) & (login_refusals.c.protocol == protocol.value)
+    return connection.execute(select(func.max(login_refusals.c.at)).where(mine)).scalar()

@@ -25,11 +25,25 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 # Every revision there is, oldest first. A test holds this equal to the scripts: reading them takes alembic, and slow.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 HEAD = REVISIONS[-1]
 
 KEPT_COPIES = 3
 """How many of the copies that upgrades made are kept, the newest."""
+
+QUEUE_PREFIX = "procrastinate_"
+"""What the names of a cluster's queue begin with, on a server: tables and functions that are Procrastinate's own."""
+
+QUEUE_PARTS = frozenset(
+    f"{QUEUE_PREFIX}{part}"
+    for part in ("jobs", "events", "workers", "defer_jobs_v1", "fetch_job_v2", "finish_job_v1", "retry_job_v2")
+)
+"""What of it the program cannot do without."""
+
+_QUEUE_PARTS = """
+    SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false))
+    UNION SELECT proname FROM pg_proc WHERE pronamespace::regnamespace::text = ANY (current_schemas(false))
+"""
 _TABLES = {
     "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
     "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false))",
@@ -184,10 +198,19 @@ def _inspect_server(database: Database) -> tuple[str, ...]:
     engine = engine_of(database, Hand.READER)
     try:
         with in_our_words(database), engine.begin() as connection:
-            found = compare_metadata(MigrationContext.configure(connection), metadata)
-            return tuple(f"the tables are not as this program makes them: {difference}" for difference in found)
+            ours = {"include_name": _is_ours}
+            found = compare_metadata(MigrationContext.configure(connection, opts=ours), metadata)
+            made = set(connection.exec_driver_sql(_QUEUE_PARTS).scalars())
+            return (
+                *(f"the tables are not as this program makes them: {difference}" for difference in found),
+                *(f"the queue of a cluster lacks {part}" for part in sorted(QUEUE_PARTS - made)),
+            )
     finally:
         engine.dispose()
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    return kind != "table" or name is None or not name.startswith(QUEUE_PREFIX)
 
 
 def copy_aside(path: Path, revision: str) -> Path:

@@ -4,6 +4,7 @@ Sends and looks are read from the ledger's indexes, so that asking costs what is
 fleet, which is small and changes rarely: it is read again every `REFRESH_SECONDS` of real time, or when asked to.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 
 from warmup.policy.mailbox import Mailbox, MailboxId
@@ -73,6 +74,12 @@ class Agenda:
     def forget(self) -> None:
         """Read the fleet again at the next tick: it was changed, or the configuration was."""
         self._read_at = None
+
+    def put_off(self, work: Iterable[tuple[Step, MailboxId]]) -> None:
+        """Ask again for what nobody could take yet: what was given as due counts as done here."""
+        for step, mailbox in work:
+            if step is Step.JUDGE:
+                self._judged.pop(mailbox, None)
 
     async def _to_judge(self, now: datetime) -> list[MailboxId]:
         """Who has new evidence, or old evidence that has aged; nobody twice within `JUDGED_APART`."""

@@ -37,6 +37,11 @@ class Circle:
     dry_run: bool = False
 
     @property
+    def is_shared(self) -> bool:
+        """True for one of many nodes on one ledger."""
+        return self.settings.engine.kind == "cluster"
+
+    @property
     def grace(self) -> timedelta:
         """How long after its due instant a slot may still go, in ledger time."""
         return timedelta(seconds=self.settings.send.grace_seconds)

@@ -5,10 +5,13 @@ lock accounts that try again and again. Another secret, or a check that logged i
 on the mailbox until the same door opens.
 """
 
+from datetime import timedelta
+
 import structlog
 
 from warmup.policy.login import is_spent
 from warmup.policy.mailbox import Mailbox, Protocol
+from warmup.steps.backoff import REFUSED_SECONDS
 from warmup.steps.circle import Circle
 from warmup.wire.errors import CredentialsRefused, LoginHeld, Unavailable, WireError
 from warmup.wire.hints import hint_for
@@ -19,12 +22,21 @@ log = structlog.get_logger("doors")
 async def is_left_alone(mailbox: Mailbox, protocol: Protocol, circle: Circle) -> bool:
     """True while a door should not be tried. One that refused a login is, as soon as there is another to try."""
     if not circle.backoff.holds(mailbox.id, protocol, circle.clock.elapsed()):
-        return False
+        return circle.is_shared and await _was_refused_elsewhere(mailbox, protocol, circle)
     refused = circle.backoff.refused_as(mailbox.id, protocol)
     if refused is None or refused == await _login_of(mailbox, protocol, circle):
         return True
     circle.backoff.succeeded(mailbox.id, protocol)
     return False
+
+
+async def _was_refused_elsewhere(mailbox: Mailbox, protocol: Protocol, circle: Circle) -> bool:
+    """True while another node's refusal holds. Its other failures it keeps to itself: they lock nobody's account."""
+    if mailbox.problem is None:
+        return False
+    at = await circle.ledger.logins.last_refused(mailbox.id, protocol)
+    wait = timedelta(seconds=REFUSED_SECONDS) * circle.clock.speed
+    return at is not None and circle.clock.now() < at + wait
 
 
 async def _login_of(mailbox: Mailbox, protocol: Protocol, circle: Circle) -> tuple[object, ...]:
