@@ -163,7 +163,7 @@ class ClusterEngine:
             raise failed(self._database, _said(failure)) from failure
 
     async def idle(self) -> None:
-        while await self._jobs(Status.TODO) or await self._jobs(Status.DOING):
+        while await self._jobs():
             await pause(self._poll_seconds)
 
     async def drain(self, seconds: float) -> bool:
@@ -184,21 +184,24 @@ class ClusterEngine:
 
     async def _submit(self, works: Sequence[Work]) -> Submitted:
         for _ in range(_TRIES):
-            waiting = {job.queueing_lock for job in await self._jobs(Status.TODO)}
-            running = {work for job in await self._jobs(Status.DOING) for work in works_of(job)}
+            jobs = await self._jobs()
+            waiting = {job.queueing_lock for job in jobs if job.status == Status.TODO.value}
+            running = {work for job in jobs if job.status == Status.DOING.value for work in works_of(job)}
             lacking = [work for work in works if work not in running]
-            jobs = jobs_of(work for work in lacking if name_of(work) not in waiting)
+            deferred = jobs_of(work for work in lacking if name_of(work) not in waiting)
             try:
-                if jobs:
-                    await self._app.job_manager.batch_defer_jobs_async(jobs)
+                if deferred:
+                    await self._app.job_manager.batch_defer_jobs_async(deferred)
             except AlreadyEnqueued:
                 continue  # another node ticked at the same moment
-            taken = {work for job in jobs for work in works_of(job)}
+            taken = {work for job in deferred for work in works_of(job)}
             return Submitted(len(taken), tuple(work for work in lacking if work not in taken))
         return Submitted(0, tuple(works))
 
-    async def _jobs(self, status: Status) -> list[Job]:
-        return list(await self._app.job_manager.list_jobs_async(queue=_QUEUE, status=status.value))
+    async def _jobs(self) -> list[Job]:
+        """What waits and what runs, as of one moment: a job that is taken over goes from the one to the other."""
+        jobs = await self._app.job_manager.list_jobs_async(queue=_QUEUE)
+        return [job for job in jobs if job.status in (Status.TODO.value, Status.DOING.value)]
 
     async def _carry(self, step: str, mailboxes: list[int]) -> None:
         """A job: all its units, as many at once as there is room for. What a drain left over is deferred again."""
