@@ -122,8 +122,7 @@ async def ours(ids: Sequence[MailboxId], circle: Circle, hands: int) -> None:
         engine.submit(Work(Step.SEND, mailbox_id))
     await engine.idle()
     await engine.drain(10)
-    for mailbox_id in ids:
-        await circle.doors.forget(mailbox_id)
+    await asyncio.gather(*(circle.doors.forget(mailbox_id) for mailbox_id in ids))
 
 
 async def measured(course: Course, circle: Circle, workshop: Workshop, first: int) -> tuple[Figure, ...]:

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
+from warmup.ledger.prepared import Prepared
 from warmup.ledger.store import Store
 from warmup.ledger.tables_said import login_refusals
 from warmup.policy.mailbox import MailboxId, Protocol
+
+_REFUSALS: Final = Prepared(
+    select(login_refusals.c.protocol, func.count().label("n"))
+    .where(login_refusals.c.mailbox_id == bindparam("mailbox"))
+    .group_by(login_refusals.c.protocol)
+)
 
 
 class LoginWriter:
@@ -49,12 +57,7 @@ def _refused(
 
 
 def _refusals(connection: Connection, mailbox_id: MailboxId) -> Mapping[Protocol, int]:
-    query = (
-        select(login_refusals.c.protocol, func.count().label("n"))
-        .where(login_refusals.c.mailbox_id == mailbox_id)
-        .group_by(login_refusals.c.protocol)
-    )
-    return {Protocol(row.protocol): row.n for row in connection.execute(query)}
+    return {Protocol(row["protocol"]): row["n"] for row in _REFUSALS.all(connection, {"mailbox": mailbox_id})}
 
 
 def _last_refused(connection: Connection, mailbox_id: MailboxId, protocol: Protocol) -> datetime | None:

@@ -9,15 +9,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger import enrolled
 from warmup.ledger.enrolled import NewMailbox, read_mailbox, read_mailboxes
 from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
 from warmup.ledger.logins import forget_refusals
+from warmup.ledger.prepared import Prepared
 from warmup.ledger.removal import carry_uses, purge_mailbox, remove_mailbox
 from warmup.ledger.resealing import Sealed, read_sealed, reseal
 from warmup.ledger.store import Store
@@ -270,10 +271,12 @@ def _is_grant() -> ColumnElement[bool]:
     return credentials.c.protocol.startswith(_OAUTH, autoescape=True)
 
 
+_PASSWORDS: Final = Prepared(select(credentials).where(credentials.c.mailbox_id == bindparam("mailbox"), ~_is_grant()))
+
+
 def _credentials(connection: Connection, mailbox_id: MailboxId) -> dict[Protocol, Credential]:
-    query = select(credentials).where(credentials.c.mailbox_id == mailbox_id, ~_is_grant())
-    rows = connection.execute(query)
-    found = (Credential(protocol=Protocol(row.protocol), host=row.host, sealed=row.sealed) for row in rows)
+    rows = _PASSWORDS.all(connection, {"mailbox": mailbox_id})
+    found = (Credential(protocol=Protocol(row["protocol"]), host=row["host"], sealed=row["sealed"]) for row in rows)
     return {credential.protocol: credential for credential in found}
 
 

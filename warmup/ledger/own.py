@@ -3,11 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, delete, exists, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.cursors import Cursor, put_cursor, read_cursor
+from warmup.ledger.prepared import Prepared
 from warmup.ledger.store import Store
 from warmup.ledger.tables import mailboxes, own_messages, own_readings
 from warmup.policy.mailbox import MailboxId
@@ -115,9 +117,17 @@ def _reading(connection: Connection, mailbox_id: MailboxId, *, now: datetime, er
     connection.execute(insert(own_readings).values(mailbox_id=mailbox_id, at=now, ok=error is None, error=error))
 
 
+_LAST_GOOD: Final = Prepared(
+    select(own_readings.c.at)
+    .where(own_readings.c.mailbox_id == bindparam("mailbox"), own_readings.c.ok)
+    .order_by(own_readings.c.at.desc())
+    .limit(1)
+)
+
+
 def _last_good(connection: Connection, mailbox_id: MailboxId) -> datetime | None:
-    good = (own_readings.c.mailbox_id == mailbox_id) & own_readings.c.ok
-    return connection.execute(select(func.max(own_readings.c.at)).where(good)).scalar()
+    found = _LAST_GOOD.first(connection, {"mailbox": mailbox_id})
+    return None if found is None else found["at"]
 
 
 def _last(connection: Connection, mailbox_id: MailboxId) -> OwnReading | None:

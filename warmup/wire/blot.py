@@ -10,7 +10,7 @@ import html
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from shlex import quote as shell_quoted
 from urllib.parse import quote as percent
 from urllib.parse import quote_plus
@@ -29,6 +29,42 @@ _DENSE = 256
 _SEPARATORS = re.compile(r"[\s\\'\"]+")
 
 
+class _AnyOf:
+    """Some texts, to be found in whatever case. Their pattern is made for the first text that needs it: most do not."""
+
+    __slots__ = ("_longest_first", "_lowered", "_pattern")
+
+    def __init__(self, forms: Iterable[str]) -> None:
+        self._longest_first = sorted(set(forms), key=len, reverse=True)
+        # Beyond ASCII letters have more relatives than their two cases: there the pattern is asked.
+        is_plain = all(form.isascii() for form in self._longest_first)
+        self._lowered = tuple(form.lower() for form in self._longest_first) if is_plain else None
+        self._pattern: re.Pattern[str] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._longest_first)
+
+    def stands_in(self, text: str) -> bool:
+        """True where one of them does."""
+        if not self:
+            return False
+        if self._lowered is not None and text.isascii():
+            lowered = text.lower()
+            return any(form in lowered for form in self._lowered)
+        return self._compiled().search(text) is not None
+
+    def replaced_in(self, text: str, by: Callable[[str], str]) -> str:
+        """The text with `by` of each that stands in it."""
+        return self._compiled().sub(lambda found: by(found[0]), text) if self.stands_in(text) else text
+
+    def _compiled(self) -> re.Pattern[str]:
+        if self._pattern is None:
+            self._pattern = re.compile("|".join(map(re.escape, self._longest_first)), re.IGNORECASE)
+            # `re` remembers the last patterns, and so the secret, for as long as the process lives.
+            re.purge()
+        return self._pattern
+
+
 class Blot:
     """Takes what `login` says out of what a server says; without a login nothing is taken out."""
 
@@ -40,29 +76,29 @@ class Blot:
         self._telling = frozenset(bare for bare in squeezed.values() if len(bare) >= _TELLING)
         self._pieces = frozenset(piece for bare in self._telling for piece in _pieces(bare))
         # One or two letters would shred the text and hide nothing.
-        self._short = _any_of(form for form, bare in squeezed.items() if len(bare) < _TELLING and len(form) > 2)
-        self._data = _any_of(form for form in forms if len(form) >= _TELLING)
+        self._short = _AnyOf(form for form, bare in squeezed.items() if len(bare) < _TELLING and len(form) > 2)
+        self._data = _AnyOf(form for form in forms if len(form) >= _TELLING)
 
     def words(self, said: str) -> str:
         """`said` without an echo: what people are shown, and what is kept of a reply."""
         if self._echoes(said):
             status, _ = split_status(said)
             return f"{status} {WITHHELD}" if status else WITHHELD
-        return self._short.sub("…", said) if self._short else said
+        return self._short.replaced_in(said, lambda _echo: "…")
 
     def data(self, raw: bytes) -> bytes:
         """`raw`, as long as it was, with every whole echo starred out."""
-        if self._data is None:
+        if not self._data:
             return raw
         text = raw.decode("utf-8", "surrogateescape")
-        if not self._data.search(text):
+        if not self._data.stands_in(text):
             return raw
-        starred = self._data.sub(lambda found: "*" * len(found[0].encode("utf-8", "surrogateescape")), text)
+        starred = self._data.replaced_in(text, lambda echo: "*" * len(echo.encode("utf-8", "surrogateescape")))
         return starred.encode("utf-8", "surrogateescape")
 
     def finds_in(self, text: str) -> bool:
         """True where `text` holds an echo."""
-        return self._echoes(text) or (self._short is not None and self._short.search(text) is not None)
+        return self._echoes(text) or self._short.stands_in(text)
 
     def _echoes(self, said: str) -> bool:
         if not self._telling:
@@ -81,7 +117,7 @@ def _forms(login: Login) -> Iterator[str]:
     yield from (repr(secret)[1:-1], ascii(secret)[1:-1], html.escape(secret), shell_quoted(secret))
     yield from (percent(secret, safe=""), percent(secret), quote_plus(secret), raw.hex())
     # As it stands in an IMAP string, where a backslash goes before a quote and a backslash.
-    yield re.sub(r'(["\\])', r"\\\1", secret)
+    yield secret.replace("\\", r"\\").replace('"', r"\"")
     for offset in range(3):
         yield _inside_base64(raw, offset)
 
@@ -100,16 +136,6 @@ def _pieces(bare: str) -> Iterator[str]:
 def _squeezed(text: str) -> str:
     """`text` without what lines are wrapped and quotes are escaped with, in one case, base64's two alphabets as one."""
     return _SEPARATORS.sub("", text).casefold().replace("-", "+").replace("_", "/")
-
-
-def _any_of(forms: Iterable[str]) -> re.Pattern[str] | None:
-    longest_first = sorted(set(forms), key=len, reverse=True)
-    if not longest_first:
-        return None
-    pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
-    # `re` remembers the last patterns, and so the secret, for as long as the process lives.
-    re.purge()
-    return pattern
 
 
 NO_BLOT = Blot(None)
