@@ -30,7 +30,7 @@ HOT = {
     "due_of": slots.due_of_query(WHO, NOW),
     "watches due": sightings.due_query(NOW),
     "listening": sightings.listening_query(NOW),
-    "awaited": sightings.awaited_query(WHO),
+    "awaited": sightings.awaited_query().params(mailbox=WHO),
     "standing": head_query(Subject.LANE, "ann@send.test", "one.test"),
     **{f"used of {uses.column}": select(*uses.counts()) for uses in (OF_ACCOUNT, OF_DOMAIN)},
     **{f"claim {n}": query for n, query in enumerate(CLAIM_QUERIES)},

@@ -1,10 +1,12 @@
 """How far every folder was read: each message is looked at once."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from warmup.ledger.prepared import Prepared
 from warmup.ledger.tables import cursors
 from warmup.policy.mailbox import MailboxId
 
@@ -18,18 +20,28 @@ class Cursor:
     last_uid: int
 
 
+_CURSOR: Final = Prepared(
+    select(cursors).where(cursors.c.mailbox_id == bindparam("mailbox"), cursors.c.folder == bindparam("name"))
+)
+_NEW = upsert(cursors)
+_KEEP: Final = Prepared(
+    _NEW.on_conflict_do_update(
+        index_elements=["mailbox_id", "folder"],
+        set_={"uidvalidity": _NEW.excluded.uidvalidity, "last_uid": _NEW.excluded.last_uid},
+    ),
+    ("mailbox_id", "folder", "uidvalidity", "last_uid"),
+)
+
+
 def read_cursor(connection: Connection, mailbox_id: MailboxId, folder: str) -> Cursor | None:
     """The folder's cursor; None where it was never read."""
-    query = select(cursors).where(cursors.c.mailbox_id == mailbox_id, cursors.c.folder == folder)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else Cursor(folder=row.folder, uidvalidity=row.uidvalidity, last_uid=row.last_uid)
+    row = _CURSOR.first(connection, {"mailbox": mailbox_id, "name": folder})
+    if row is None:
+        return None
+    return Cursor(folder=row["folder"], uidvalidity=row["uidvalidity"], last_uid=row["last_uid"])
 
 
 def put_cursor(connection: Connection, mailbox_id: MailboxId, cursor: Cursor) -> None:
     """Keep a folder's cursor in place of the one before."""
     known = {"uidvalidity": cursor.uidvalidity, "last_uid": cursor.last_uid}
-    connection.execute(
-        upsert(cursors)
-        .values(mailbox_id=mailbox_id, folder=cursor.folder, **known)
-        .on_conflict_do_update(index_elements=["mailbox_id", "folder"], set_=known)
-    )
+    _KEEP.run(connection, {"mailbox_id": mailbox_id, "folder": cursor.folder, **known})

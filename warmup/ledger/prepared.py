@@ -68,6 +68,12 @@ class Prepared:
         else:
             self._asked(connection, values)
 
+    def changed(self, connection: Connection, values: Row) -> int:
+        """Change what it changes; how many rows that were."""
+        if connection.dialect.name != "sqlite":
+            return connection.execute(self.statement, dict(values)).rowcount
+        return self._asked(connection, values)[1].rowcount
+
     def added(self, connection: Connection, values: Row) -> int:
         """Insert a row; its number."""
         if connection.dialect.name != "sqlite":

@@ -9,13 +9,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum, unique
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from warmup.ledger.columns import UtcDateTime
 from warmup.ledger.cursors import Cursor, put_cursor, read_cursor
 from warmup.ledger.installation import unread_of_restore
+from warmup.ledger.prepared import Prepared, Row
 from warmup.ledger.slots import Slot, slot_of
 from warmup.ledger.standings import mark_fresh
 from warmup.ledger.store import Store
@@ -123,7 +125,10 @@ class SightingWriter:
 
         A second sighting is news where it differs from the first: it says that the message was moved, or came late.
         """
-        return await self._store.write(_record, mailbox_id, tuple(sightings), cursor, now=now)
+        found = tuple(sightings)
+        return await self._store.write_together(
+            lambda connection: _record(connection, mailbox_id, found, cursor, now=now)
+        )
 
     async def stop_looking(self, slot_ids: Collection[SlotId]) -> None:
         """Await these no more: a last second look found them where they were."""
@@ -135,7 +140,9 @@ class SightingWriter:
 
     async def looked(self, mailbox_id: MailboxId, folder: str, *, now: datetime, error: str | None = None) -> None:
         """Keep that a folder was read, or why it could not be."""
-        await self._store.write(_looked, mailbox_id, folder, now=now, error=error)
+        await self._store.write_together(
+            lambda connection: _looked(connection, mailbox_id, folder, now=now, error=error)
+        )
 
     async def read_since(self, mailbox_id: MailboxId, instant: datetime) -> frozenset[str]:
         """The folders that were read with success at or after `instant`."""
@@ -155,7 +162,7 @@ def due_query(now: datetime) -> Select[int]:
     return select(watches.c.recipient_id).where(watches.c.look_at <= now).order_by(watches.c.look_at)
 
 
-def awaited_query(mailbox_id: MailboxId) -> Select[*tuple[Any, ...]]:
+def awaited_query() -> Select[*tuple[Any, ...]]:
     """What is awaited at a mailbox, with the slot and its sender's address."""
     watch = (watches.c.since, watches.c.look_at, watches.c.deadline_at, watches.c.stage)
     return (
@@ -163,7 +170,7 @@ def awaited_query(mailbox_id: MailboxId) -> Select[*tuple[Any, ...]]:
         .select_from(watches)
         .join(slots, slots.c.id == watches.c.slot_id)
         .join(mailboxes, mailboxes.c.id == slots.c.mailbox_id)
-        .where(watches.c.recipient_id == mailbox_id)
+        .where(watches.c.recipient_id == bindparam("mailbox"))
         .order_by(watches.c.slot_id)
     )
 
@@ -192,11 +199,11 @@ def _next_look(connection: Connection) -> datetime | None:
 
 
 def _awaited(connection: Connection, mailbox_id: MailboxId) -> tuple[Watch, ...]:
-    watched = [_watch(row) for row in connection.execute(awaited_query(mailbox_id)).mappings()]
-    return (*watched, *(_flight(row) for row in connection.execute(in_flight_query(mailbox_id)).mappings()))
+    here = {"mailbox": mailbox_id}
+    return (*map(_watch, _AWAITED.all(connection, here)), *map(_flight, _IN_FLIGHT.all(connection, here)))
 
 
-def in_flight_query(mailbox_id: MailboxId) -> Select[*tuple[Any, ...]]:
+def in_flight_query() -> Select[*tuple[Any, ...]]:
     """What is on its way to a mailbox: it may be there before its outcome is known, and is looked past only once."""
     return (
         select(slots, mailboxes.c.address.label("sender"), attempts.c.claimed_at)
@@ -204,11 +211,15 @@ def in_flight_query(mailbox_id: MailboxId) -> Select[*tuple[Any, ...]]:
         .join(attempts, attempts.c.id == flights.c.attempt_id)
         .join(slots, slots.c.id == flights.c.slot_id)
         .join(mailboxes, mailboxes.c.id == slots.c.mailbox_id)
-        .where(slots.c.recipient_id == mailbox_id)
+        .where(slots.c.recipient_id == bindparam("mailbox"))
     )
 
 
-def _flight(row: RowMapping) -> Watch:
+_AWAITED: Final = Prepared(awaited_query())
+_IN_FLIGHT: Final = Prepared(in_flight_query())
+
+
+def _flight(row: Row) -> Watch:
     # No look is due for it yet: its watch begins with its outcome.
     never = datetime.max.replace(tzinfo=UTC)
     return Watch(
@@ -221,7 +232,7 @@ def _flight(row: RowMapping) -> Watch:
     )
 
 
-def _watch(row: RowMapping) -> Watch:
+def _watch(row: Row) -> Watch:
     return Watch(
         slot=slot_of(row),
         sender=row["sender"],
@@ -255,18 +266,26 @@ def _record(
     return new
 
 
-# Built once: building a statement costs more than running it.
 _THIS: Any = bindparam("slot")
-_LANE = select(slots.c.mailbox_id, slots.c.date, slots.c.provider).where(slots.c.id == _THIS)
-_SIGHTING = upsert(sightings).on_conflict_do_nothing()
-_NOT_DUE = delete(due_slots).where(due_slots.c.slot_id == _THIS)
-_END_WATCH = delete(watches).where(watches.c.slot_id == _THIS)
-_LATER = (
+_LANE: Final = Prepared(select(slots.c.mailbox_id, slots.c.date, slots.c.provider).where(slots.c.id == _THIS))
+_WHERE_FOUND = ("folder", "uidvalidity", "uid", "delivered_at", "message_id")
+_SIGHTING: Final = Prepared(
+    upsert(sightings).on_conflict_do_nothing(),
+    ("slot_id", "mailbox_id", "date", "provider", "at", "stage", "placement", *_WHERE_FOUND),
+)
+_NOT_DUE: Final = Prepared(delete(due_slots).where(due_slots.c.slot_id == _THIS))
+_END_WATCH: Final = Prepared(delete(watches).where(watches.c.slot_id == _THIS))
+_PUT_OFF = (
     update(watches)
     .where(watches.c.slot_id == _THIS)
     .values(look_at=bindparam("again_at"), deadline_at=bindparam("again_until"))
 )
-_SECOND_STAGE = _LATER.values(stage=Stage.SECOND.value)
+_LATER: Final = Prepared(_PUT_OFF)
+_SECOND_STAGE: Final = Prepared(_PUT_OFF.values(stage=Stage.SECOND.value))
+_LOOK: Final = Prepared(insert(looks), ("mailbox_id", "folder", "at", "ok", "error"))
+_LISTENER: Any = listens.c.mailbox_id == bindparam("mailbox")
+_LISTEN_ON: Final = Prepared(update(listens).where(_LISTENER).values(look_at=bindparam("again_at")))
+_LISTENED: Final = Prepared(delete(listens).where(_LISTENER, listens.c.until < bindparam("now", type_=UtcDateTime())))
 
 
 def record_one(connection: Connection, sighting: NewSighting, *, now: datetime) -> bool:
@@ -276,12 +295,10 @@ def record_one(connection: Connection, sighting: NewSighting, *, now: datetime) 
         if sighting.placement is _first_placement(connection, sighting.slot_id):
             # It lies where it lay. A later second look may still find it moved.
             return False
-    sent = connection.execute(_LANE, {"slot": sighting.slot_id}).one()
+    sent = _LANE.one(connection, {"slot": sighting.slot_id})
     row = {
         "slot_id": sighting.slot_id,
-        "mailbox_id": sent.mailbox_id,
-        "date": sent.date,
-        "provider": sent.provider,
+        **sent,
         "at": now,
         "stage": sighting.stage.value,
         "placement": sighting.placement.value,
@@ -291,8 +308,7 @@ def record_one(connection: Connection, sighting: NewSighting, *, now: datetime) 
         "delivered_at": sighting.delivered_at,
         "message_id": sighting.message_id,
     }
-    added = connection.execute(_SIGHTING, row)
-    if added.rowcount == 0:
+    if not _SIGHTING.changed(connection, row):
         return False
     if sighting.stage is Stage.FIRST:
         _move_watch(connection, sighting)
@@ -300,10 +316,10 @@ def record_one(connection: Connection, sighting: NewSighting, *, now: datetime) 
         who = {name: row[name] for name in ("slot_id", "mailbox_id", "date", "provider", "at")}
         said = {method.value: result for method, result in sighting.vouched.items()}
         connection.execute(upsert(authentications).values(**who, **said).on_conflict_do_nothing())
-    mark_fresh(connection, sent.mailbox_id)
+    mark_fresh(connection, sent["mailbox_id"])
     if sighting.placement.is_seen:
         # A server that said 4yz and delivered all the same: sent again, it would be a duplicate.
-        connection.execute(_NOT_DUE, {"slot": sighting.slot_id})
+        _NOT_DUE.run(connection, {"slot": sighting.slot_id})
     return True
 
 
@@ -315,30 +331,29 @@ def _first_placement(connection: Connection, slot_id: SlotId) -> Placement | Non
 
 def _move_watch(connection: Connection, sighting: NewSighting) -> None:
     if sighting.again is None:
-        connection.execute(_END_WATCH, {"slot": sighting.slot_id})
+        _END_WATCH.run(connection, {"slot": sighting.slot_id})
         return
     again = {"again_at": sighting.again.look_at, "again_until": sighting.again.deadline_at}
-    connection.execute(_SECOND_STAGE, {"slot": sighting.slot_id, **again})
+    _SECOND_STAGE.run(connection, {"slot": sighting.slot_id, **again})
 
 
 def _look_again(connection: Connection, again: dict[SlotId, NextLook]) -> None:
     for slot_id, look in again.items():
         later = {"again_at": look.look_at, "again_until": look.deadline_at}
-        connection.execute(_LATER, {"slot": slot_id, **later})
+        _LATER.run(connection, {"slot": slot_id, **later})
 
 
 def _stop_looking(connection: Connection, slot_ids: tuple[SlotId, ...]) -> None:
     for slot_id in slot_ids:
-        connection.execute(_END_WATCH, {"slot": slot_id})
+        _END_WATCH.run(connection, {"slot": slot_id})
 
 
 def _looked(connection: Connection, mailbox_id: MailboxId, folder: str, *, now: datetime, error: str | None) -> None:
     look = {"mailbox_id": mailbox_id, "folder": folder, "at": now, "ok": error is None, "error": error}
-    connection.execute(insert(looks).values(**look))
-    mine = listens.c.mailbox_id == mailbox_id
+    _LOOK.run(connection, look)
     again = now + (LISTEN_EVERY if error is None else LISTEN_AGAIN)
-    connection.execute(update(listens).where(mine).values(look_at=again))
-    connection.execute(delete(listens).where(mine, listens.c.until < now))
+    _LISTEN_ON.run(connection, {"mailbox": mailbox_id, "again_at": again})
+    _LISTENED.run(connection, {"mailbox": mailbox_id, "now": now})
 
 
 def _read_since(connection: Connection, mailbox_id: MailboxId, instant: datetime) -> frozenset[str]:

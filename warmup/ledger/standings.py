@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, and_, case, delete, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from warmup.ledger.prepared import Prepared
 from warmup.ledger.store import Store
 from warmup.ledger.tables import judge_cursors, mailboxes, standing_heads, standings, suppressions
 from warmup.policy.mailbox import MailboxId
@@ -124,14 +125,17 @@ class StandingWriter:
         return await self._store.read(_suppressed)
 
 
-_MARK = upsert(judge_cursors).on_conflict_do_update(
-    index_elements=["mailbox_id"], set_={"fresh": judge_cursors.c.fresh + 1}
+_MARK = Prepared(
+    upsert(judge_cursors).on_conflict_do_update(
+        index_elements=["mailbox_id"], set_={"fresh": judge_cursors.c.fresh + 1}
+    ),
+    ("mailbox_id", "fresh"),
 )
 
 
 def mark_fresh(connection: Connection, mailbox_id: int) -> None:
     """Mark a sender as having new evidence; called by whoever records evidence, in the same transaction."""
-    connection.execute(_MARK, {"mailbox_id": mailbox_id, "fresh": 1})
+    _MARK.run(connection, {"mailbox_id": mailbox_id, "fresh": 1})
 
 
 def read_standing(connection: Connection, kind: Subject, subject: str, provider: str | None) -> Judgement | None:
