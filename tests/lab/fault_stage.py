@@ -1,6 +1,7 @@
 """The mailboxes that each meet a fault of their own, and what is to be seen of them while the daemon runs."""
 
 import re
+import smtplib
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -30,6 +31,28 @@ class Fact:
     words: dict[str, str]
 
 
+class Guest:
+    """Somebody else who stays in a server that takes one at a time, until those at the door were told so."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._inside: smtplib.SMTP | None = None
+
+    def come(self) -> None:
+        """Be inside; where there is no room just now, later."""
+        if self._inside is None:
+            try:
+                self._inside = smtplib.SMTP("127.0.0.1", self._port, local_hostname="guest.test", timeout=5)
+            except smtplib.SMTPConnectError:
+                return
+
+    def leave(self) -> None:
+        """Make room."""
+        if self._inside is not None:
+            self._inside.close()
+            self._inside = None
+
+
 @dataclass(slots=True, kw_only=True)
 class Stage:
     """The running daemon and what was set up against it."""
@@ -39,6 +62,7 @@ class Stage:
     ids: dict[str, str]
     relays: dict[str, Relay]
     cutters: dict[str, Cutter]
+    guest: Guest
     numbered: list[str] = field(default_factory=list)
     restarted_at: datetime | None = None
     is_back: bool = False

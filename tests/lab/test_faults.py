@@ -32,6 +32,7 @@ from tests.lab.fault_stage import (
     SEEDS,
     SLOW,
     WORDY,
+    Guest,
     Look,
     Stage,
 )
@@ -75,6 +76,8 @@ def witnessed(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, W
             assert program.stop() == 0
         finally:
             program.close()
+            if stage is not None:
+                stage.guest.leave()
             if stage is not None and stage.restarted_at is not None and not stage.is_back:
                 lab.start_imap()
             lab.spam.relent()
@@ -108,7 +111,8 @@ def set_up(lab: Lab, program: Program, between: Between) -> Stage:
         program.enrol(sender, "--role", "sender", "--smtp", f"127.0.0.1:{cutter.port}", "--smtp-security", "tls")
         addresses.append(sender)
     ids = {address: str(number) for number, address in enumerate(addresses, 1)}
-    stage = Stage(lab=lab, program=program, ids=ids, relays=relays, cutters=cutters)
+    guest = Guest(lab.ports.crowded)
+    stage = Stage(lab=lab, program=program, ids=ids, relays=relays, cutters=cutters, guest=guest)
 
     lab.change_password(LOCKED_OUT, "another one")
     lab.provider.limit({LIMITED: 1}, speed=SPEED)
@@ -160,7 +164,15 @@ def watch(stage: Stage) -> dict[str, Witnessed]:
 
 
 def intervene(stage: Stage, look: Look) -> None:
-    """Speed the slow server up once it was given up, make a folder anew, stop Dovecot until it is missed."""
+    """What takes a running daemon.
+
+    Crowd a server until somebody was turned away, speed the slow one up once it was given up, make a folder anew, stop
+    Dovecot until it is missed.
+    """
+    if any(look.shut(each, "421 4.7.0") for each in (CROWDED, CROWDED_TOO)):
+        stage.guest.leave()
+    else:
+        stage.guest.come()
     if look.shut(SLOW, "silent|answer"):
         stage.relays[SLOW].late = 0
     seen = [row for row in look.sent(to=RENUMBERED) if row["placement"]]
