@@ -20,10 +20,10 @@ from warmup.ledger.installation import Anchor, Installation
 from warmup.ledger.ledger import Ledger
 from warmup.ledger.store import Guard
 from warmup.policy.login import is_spent
-from warmup.policy.mailbox import Mailbox, Protocol
+from warmup.policy.mailbox import Mailbox, MailboxId, Protocol
 from warmup.steps.circle import Circle
 from warmup.vault import Vault
-from warmup.wire.doors import Doors, LoginNews, Outlived, UnsealLogin
+from warmup.wire.doors import Doors, Outlived
 from warmup.wire.errors import LoginHeld, Untrusted
 from warmup.wire.login import Login, SignIn
 from warmup.wire.network import Network
@@ -91,24 +91,50 @@ async def rehearsed(settings: Settings, ledger: Ledger, installation: Installati
     return anchor
 
 
-def unsealer(ledger: Ledger, vault: Vault, tokens: AccessTokens) -> UnsealLogin:
-    """What the doors ask for a login: a password is opened for this one use, a token is one that lasts."""
+class Logins:
+    """What the doors ask for a login, and tell of one: kept in the ledger, so that a restart knows it.
 
-    async def unseal(mailbox: Mailbox, protocol: Protocol) -> Login:
+    A password is opened for one use, a token is one that lasts.
+    """
+
+    def __init__(self, ledger: Ledger, vault: Vault, tokens: AccessTokens, clock: Clock) -> None:
+        self._ledger = ledger
+        self._vault = vault
+        self._tokens = tokens
+        self._clock = clock
+        # Whose refusals are to be forgotten once a login is taken: as seen when it was asked for.
+        self._refused: set[MailboxId] = set()
+
+    async def unseal(self, mailbox: Mailbox, protocol: Protocol) -> Login:
+        """The login for a door. LoginHeld where it was refused too often."""
         endpoint = mailbox.smtp if protocol is Protocol.SMTP else mailbox.imap
-        if is_spent(await ledger.logins.refusals(mailbox.id), protocol):
+        kept = await self._ledger.mailboxes.login(mailbox.id)
+        if kept.refusals:
+            self._refused.add(mailbox.id)
+        if is_spent(kept.refusals, protocol):
             raise LoginHeld(
                 "the login was refused and is not tried again, or the account might be locked",
                 hint=f"warmup mailbox check {mailbox.address}",
             )
-        credential = (await ledger.mailboxes.credentials(mailbox.id)).get(protocol)
+        credential = kept.credentials.get(protocol)
         if credential is None:
-            token = await tokens.token(mailbox)
+            token = await self._tokens.token(mailbox)
             return Login(username=mailbox.username, secret=token, sign_in=SignIn.XOAUTH2)
-        secret = vault.unseal(credential.sealed, mailbox=mailbox.address, protocol=protocol.value, host=endpoint.host)
+        secret = self._vault.unseal(
+            credential.sealed, mailbox=mailbox.address, protocol=protocol.value, host=endpoint.host
+        )
         return Login(username=mailbox.username, secret=secret)
 
-    return unseal
+    async def taken(self, mailbox: Mailbox, protocol: Protocol) -> None:
+        """A server took it."""
+        if mailbox.id in self._refused:
+            await self._ledger.logins.forget(mailbox.id, protocol)
+            self._refused.discard(mailbox.id)
+
+    async def refused(self, mailbox: Mailbox, protocol: Protocol) -> None:
+        """A server refused it."""
+        self._refused.add(mailbox.id)
+        await self._ledger.logins.refused(mailbox.id, protocol, now=self._clock.now())
 
 
 def outlived_by(tokens: AccessTokens) -> Outlived:
@@ -120,30 +146,17 @@ def outlived_by(tokens: AccessTokens) -> Outlived:
     return outlived
 
 
-def login_news(ledger: Ledger, clock: Clock) -> tuple[LoginNews, LoginNews]:
-    """What the doors tell of a login that was taken, and of one that was refused: kept, so that a restart knows it."""
-
-    async def taken(mailbox: Mailbox, protocol: Protocol) -> None:
-        if await ledger.logins.refusals(mailbox.id):
-            await ledger.logins.forget(mailbox.id, protocol)
-
-    async def refused(mailbox: Mailbox, protocol: Protocol) -> None:
-        await ledger.logins.refused(mailbox.id, protocol, now=clock.now())
-
-    return taken, refused
-
-
 def doors_of(
     settings: Settings, ledger: Ledger, vault: Vault, tokens: AccessTokens, *, network: Network, clock: Clock
 ) -> Doors:
     """The doors to every mailbox of the ledger; what becomes of a login is kept there."""
-    taken, refused = login_news(ledger, clock)
+    logins = Logins(ledger, vault, tokens, clock)
     return Doors(
         network=network,
-        unseal=unsealer(ledger, vault, tokens),
+        unseal=logins.unseal,
         outlived=outlived_by(tokens),
-        taken=taken,
-        refused=refused,
+        taken=logins.taken,
+        refused=logins.refused,
         session_seconds=settings.send.session_seconds,
     )
 

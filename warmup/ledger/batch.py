@@ -1,4 +1,4 @@
-"""Small writes that share a transaction: who comes while the disk is busy goes with the next commit.
+"""Small works that share a transaction: who comes while the disk is busy goes with the next commit.
 
 All of a batch is durable before anybody of it is told so. They run one after the other, in the order in which they
 came, and see what those before them wrote. Where one of them fails, the whole is rolled back and each is run again in a

@@ -30,7 +30,7 @@ class LoginWriter:
 
     async def refusals(self, mailbox_id: MailboxId) -> Mapping[Protocol, int]:
         """How many logins were refused since the door last opened, by protocol."""
-        return await self._store.read(_refusals, mailbox_id)
+        return await self._store.read_together(read_refusals, mailbox_id)
 
     async def last_refused(self, mailbox_id: MailboxId, protocol: Protocol) -> datetime | None:
         """When the last login was refused, if the door did not open since."""
@@ -53,10 +53,11 @@ def _refused(
     connection: Connection, mailbox_id: MailboxId, protocol: Protocol, *, now: datetime
 ) -> Mapping[Protocol, int]:
     connection.execute(insert(login_refusals).values(mailbox_id=mailbox_id, protocol=protocol.value, at=now))
-    return _refusals(connection, mailbox_id)
+    return read_refusals(connection, mailbox_id)
 
 
-def _refusals(connection: Connection, mailbox_id: MailboxId) -> Mapping[Protocol, int]:
+def read_refusals(connection: Connection, mailbox_id: MailboxId) -> Mapping[Protocol, int]:
+    """See `LoginWriter.refusals`."""
     return {Protocol(row["protocol"]): row["n"] for row in _REFUSALS.all(connection, {"mailbox": mailbox_id})}
 
 

@@ -5,7 +5,7 @@ is enrolled at most once at a time; the account's row outlives its mailboxes, so
 used of its limit. Secrets come and go sealed.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from warmup.ledger import enrolled
 from warmup.ledger.enrolled import NewMailbox, read_mailbox, read_mailboxes
 from warmup.ledger.errors import DuplicateMailbox, UnknownMailbox
-from warmup.ledger.logins import forget_refusals
+from warmup.ledger.logins import forget_refusals, read_refusals
 from warmup.ledger.prepared import Prepared
 from warmup.ledger.removal import carry_uses, purge_mailbox, remove_mailbox
 from warmup.ledger.resealing import Sealed, read_sealed, reseal
@@ -43,6 +43,14 @@ class Credential:
     protocol: Protocol
     host: str
     sealed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptLogin:
+    """What is kept of a mailbox's login: its sealed passwords, and how often each was refused since a door opened."""
+
+    credentials: Mapping[Protocol, Credential]
+    refusals: Mapping[Protocol, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +105,7 @@ class MailboxWriter:
 
     async def by_id(self, mailbox_id: MailboxId) -> Mailbox | None:
         """The mailbox of an id, removed ones too; None where there never was one."""
-        return await self._store.read(read_mailbox, mailbox_id)
+        return await self._store.read_together(read_mailbox, mailbox_id)
 
     async def tagged(self, tag: str) -> tuple[Mailbox, ...]:
         """The enrolled mailboxes that bear the tag, by id."""
@@ -128,7 +136,11 @@ class MailboxWriter:
 
     async def credentials(self, mailbox_id: MailboxId) -> dict[Protocol, Credential]:
         """The sealed passwords of a mailbox."""
-        return await self._store.read(_credentials, mailbox_id)
+        return await self._store.read_together(_credentials, mailbox_id)
+
+    async def login(self, mailbox_id: MailboxId) -> KeptLogin:
+        """The same, and how often they were refused."""
+        return await self._store.read_together(_login, mailbox_id)
 
     async def grant(self, mailbox_id: MailboxId) -> SealedGrant | None:
         """The sealed grant of a mailbox that signs in with OAuth 2.0, or None."""
@@ -278,6 +290,10 @@ def _credentials(connection: Connection, mailbox_id: MailboxId) -> dict[Protocol
     rows = _PASSWORDS.all(connection, {"mailbox": mailbox_id})
     found = (Credential(protocol=Protocol(row["protocol"]), host=row["host"], sealed=row["sealed"]) for row in rows)
     return {credential.protocol: credential for credential in found}
+
+
+def _login(connection: Connection, mailbox_id: MailboxId) -> KeptLogin:
+    return KeptLogin(credentials=_credentials(connection, mailbox_id), refusals=read_refusals(connection, mailbox_id))
 
 
 def _grant(connection: Connection, mailbox_id: MailboxId) -> SealedGrant | None:

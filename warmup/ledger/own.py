@@ -58,7 +58,7 @@ class OwnWriter:
 
     async def last_good(self, mailbox_id: MailboxId) -> datetime | None:
         """When the mailbox was last read for its own traffic with success."""
-        return await self._store.read(_last_good, mailbox_id)
+        return await self._store.read_together(_last_good, mailbox_id)
 
     async def last(self, mailbox_id: MailboxId) -> OwnReading | None:
         """The last reading, good or not."""

@@ -107,7 +107,7 @@ class SightingWriter:
 
     async def awaited(self, mailbox_id: MailboxId) -> tuple[Watch, ...]:
         """Everything that is awaited at a mailbox, due or not: one look serves all of it."""
-        return await self._store.read(_awaited, mailbox_id)
+        return await self._store.read_together(_awaited, mailbox_id)
 
     async def by_message_id(self, ids: Collection[str]) -> dict[str, Slot]:
         """The slots that were sent with these message ids, awaited or not."""
@@ -150,7 +150,7 @@ class SightingWriter:
 
     async def cursor(self, mailbox_id: MailboxId, folder: str) -> Cursor | None:
         """How far the folder was read."""
-        return await self._store.read(read_cursor, mailbox_id, folder)
+        return await self._store.read_together(read_cursor, mailbox_id, folder)
 
     async def set_cursor(self, mailbox_id: MailboxId, cursor: Cursor) -> None:
         """Keep how far the folder was read, where nothing was found in it."""

@@ -155,7 +155,7 @@ class SlotWriter:
 
     async def due_of(self, mailbox_id: MailboxId, now: datetime) -> tuple[Slot, ...]:
         """The mailbox's slots that are due, earliest first."""
-        return await self._store.read(_due_of, mailbox_id, now)
+        return await self._store.read_together(_due_of, mailbox_id, now)
 
     async def next_due(self) -> datetime | None:
         """When the next waiting slot falls due; None where none waits."""
@@ -175,7 +175,7 @@ class SlotWriter:
 
     async def thread(self, thread_id: str) -> tuple[ThreadMessage, ...]:
         """The messages of a thread that a server may have taken, oldest first."""
-        return await self._store.read(_thread, thread_id)
+        return await self._store.read_together(_thread, thread_id)
 
 
 def slot_of(row: Row) -> Slot:

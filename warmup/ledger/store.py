@@ -5,8 +5,9 @@ is durable when it returns; every read sees one snapshot (`warmup.ledger.engines
 connection; it runs on the store's thread and returns values, never rows. A caller that is cancelled leaves its
 transaction to end by itself, whole. A write that fails is remembered as `trouble` until one succeeds.
 
-Small writes that many ask for at once share a transaction (`write_together`, `warmup.ledger.batch`): a commit waits for
-the disk, and while one does, the next ones gather.
+Small works that many ask for at once share a transaction (`write_together`, `read_together`, `warmup.ledger.batch`): a
+commit waits for the disk, and while one does, the next ones gather; and two threads that hand each other a look at a
+row cost more than the look.
 """
 
 import asyncio
@@ -73,6 +74,12 @@ class Store:
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work` on one snapshot."""
         return await self._reader.run(work, *args, **kwargs)
+
+    async def read_together(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same, for a look at a few rows: those who ask at once share a snapshot, and a way to the thread."""
+        return await self._reader.run_together(lambda connection: work(connection, *args, **kwargs), None)
 
     async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work` on the writer's thread, outside any transaction: what must not overtake the writes before it."""
