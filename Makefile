@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 # Tests wait for servers and processes more than they compute; a file stays in one process, with what it set up.
 PROCESSES ?= 2
 
-.PHONY: help demo test lint unit lab properties bench crossval fuzz faults torture sabotage audit sbom mutate lock clean
+.PHONY: help demo test lint unit lab properties bench scale crossval fuzz faults torture sabotage audit sbom mutate lock clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,7 +55,12 @@ bench: $(STAMP)  ## speed and memory, and the table of ramps and controllers (MA
 	@$(BIN)/python -m tests.bench.lag
 	@$(BIN)/python -m tests.bench.idle
 	@$(BIN)/python -m tests.bench.planning
+	@$(BIN)/python -m tests.bench.history
+	@$(BIN)/python -m tests.bench.cluster
 	@$(BIN)/python -m tests.bench.table
+
+scale: $(STAMP)  ## a model of what a mailbox costs, held against a day of two thousand: 45 minutes
+	@$(BIN)/python -m tests.bench.scale
 
 crossval: $(STAMP)  ## how well replies and reports are read, also without the rules of the server that is asked
 	@$(BIN)/python -m tests.crossval

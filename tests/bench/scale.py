@@ -26,11 +26,16 @@ from tests.postgres import Server
 from tests.scenarios.house import House, Town
 from tests.torture.gauges import Gauges
 
-PROVIDERS = 3
-SMALL, LITTLE, MUCH = 198, 4, 16
+EACH = 4
+"""Mailboxes of a domain."""
+
+OTHERS, RECEIVERS = 3, 5
+"""Domains that a mail world has besides companies; and the receivers that the mailboxes are at."""
+
+SMALL, LITTLE, MUCH = 200, 4, 16
 """Mailboxes of the fleets it is fitted on, and the messages a day that each of them means to send."""
 
-LARGE, BETWEEN = 2_001, 10
+LARGE, BETWEEN = 2_000, 10
 """Every fiftieth of 100,000, and what these send."""
 
 TOLERANCE = 0.2
@@ -111,11 +116,9 @@ def a_day(server: Server, mailboxes: int, target: int, seconds: float) -> Lived:
     speed = 86_400 / seconds
     with tempfile.TemporaryDirectory(prefix="warmup-bench-") as name:
         folder = Path(name)
-        each = mailboxes // PROVIDERS
-        start = datetime.now(UTC).isoformat()
-        town = Town.open(
-            folder / "town", "--start", start, "--speed", str(speed), "--accounts", str(each), "--seed", "scale"
-        )
+        companies = mailboxes // EACH - OTHERS
+        start, size = datetime.now(UTC).isoformat(), ("--accounts", str(EACH), "--companies", str(companies))
+        town = Town.open(folder / "town", "--start", start, "--speed", str(speed), "--seed", "scale", *size)
         database = server.database()
         environ = {
             "WARMUP__REHEARSAL__SPEED": str(speed),
@@ -143,11 +146,11 @@ def a_day(server: Server, mailboxes: int, target: int, seconds: float) -> Lived:
 
 
 def _grow_up(server: Server, database: str) -> None:
-    """Let the fleet have been here for a while: it has reached its target, and none of it is new."""
+    """Let the fleet have been here for a while, and write to five receivers: all of it has reached its target."""
     with psycopg.connect(server.where(database), autocommit=True) as connection:
         connection.execute(
-            "UPDATE mailboxes SET first_level = 30, enrolled_at = enrolled_at - %(age)s",
-            {"age": 60 * 86_400 * 1_000_000},
+            "UPDATE mailboxes SET first_level = 30, enrolled_at = enrolled_at - %s, receiver = 'r' || id %% %s",
+            (60 * 86_400 * 1_000_000, RECEIVERS),
         )
 
 
@@ -217,8 +220,8 @@ def at_a_million(model: Model) -> list[Figure]:
 def main() -> None:
     """Print the table and keep it."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.scale")
-    parser.add_argument("--small-seconds", type=float, default=180, help="real seconds of a small fleet's day")
-    parser.add_argument("--large-seconds", type=float, default=900, help="of the large one's")
+    parser.add_argument("--small-seconds", type=float, default=300, help="real seconds of a small fleet's day")
+    parser.add_argument("--large-seconds", type=float, default=1500, help="of the large one's")
     parser.add_argument("--large", type=int, default=LARGE, help="mailboxes; 0: only the model")
     options = parser.parse_args()
     figures: list[Figure] = []
