@@ -35,7 +35,7 @@ async def test_a_sighting_and_its_cursor_come_together_and_start_the_second_stag
     record = world.ledger.sightings.record
     assert await record(slot.recipient_id, [sighting], now=NOW + HOUR, cursor=cursor) == (slot.id,)
     assert await record(slot.recipient_id, [sighting], now=NOW + 2 * HOUR, cursor=cursor) == ()
-    assert await world.ledger.sightings.cursor(slot.recipient_id, "INBOX") == cursor
+    assert await world.ledger.sightings.cursors(slot.recipient_id) == {"INBOX": cursor}
     (watch,) = await world.ledger.sightings.awaited(slot.recipient_id)
     assert (watch.stage, watch.look_at, watch.deadline_at) == (Stage.SECOND, again.look_at, again.deadline_at)
 
@@ -83,5 +83,5 @@ async def test_a_cursor_starts_anew_under_another_uidvalidity(world: World) -> N
     bob = world.seeds[0].id
     for cursor in (Cursor(folder="A", uidvalidity=1, last_uid=99), Cursor(folder="A", uidvalidity=2, last_uid=3)):
         await world.ledger.sightings.set_cursor(bob, cursor)
-    assert await world.ledger.sightings.cursor(bob, "A") == Cursor(folder="A", uidvalidity=2, last_uid=3)
+    assert await world.ledger.sightings.cursors(bob) == {"A": Cursor(folder="A", uidvalidity=2, last_uid=3)}
     assert await world.ledger.own.cursor(bob, "B") is None

@@ -20,9 +20,7 @@ class Cursor:
     last_uid: int
 
 
-_CURSOR: Final = Prepared(
-    select(cursors).where(cursors.c.mailbox_id == bindparam("mailbox"), cursors.c.folder == bindparam("name"))
-)
+_CURSORS: Final = Prepared(select(cursors).where(cursors.c.mailbox_id == bindparam("mailbox")))
 _NEW = upsert(cursors)
 _KEEP: Final = Prepared(
     _NEW.on_conflict_do_update(
@@ -33,12 +31,12 @@ _KEEP: Final = Prepared(
 )
 
 
-def read_cursor(connection: Connection, mailbox_id: MailboxId, folder: str) -> Cursor | None:
-    """The folder's cursor; None where it was never read."""
-    row = _CURSOR.first(connection, {"mailbox": mailbox_id, "name": folder})
-    if row is None:
-        return None
-    return Cursor(folder=row["folder"], uidvalidity=row["uidvalidity"], last_uid=row["last_uid"])
+def read_cursors(connection: Connection, mailbox_id: MailboxId) -> dict[str, Cursor]:
+    """How far each of a mailbox's folders was read, by folder; one that never was is not there."""
+    return {
+        row["folder"]: Cursor(folder=row["folder"], uidvalidity=row["uidvalidity"], last_uid=row["last_uid"])
+        for row in _CURSORS.all(connection, {"mailbox": mailbox_id})
+    }
 
 
 def put_cursor(connection: Connection, mailbox_id: MailboxId, cursor: Cursor) -> None:

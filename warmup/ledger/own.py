@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from warmup.ledger.cursors import Cursor, put_cursor, read_cursor
+from warmup.ledger.cursors import Cursor, put_cursor, read_cursors
 from warmup.ledger.prepared import Prepared
 from warmup.ledger.store import Store
 from warmup.ledger.tables import mailboxes, own_messages, own_readings
@@ -54,7 +54,7 @@ class OwnWriter:
 
     async def cursor(self, mailbox_id: MailboxId, folder: str) -> Cursor | None:
         """How far the folder was read."""
-        return await self._store.read(read_cursor, mailbox_id, folder)
+        return (await self._store.read_together(read_cursors, mailbox_id)).get(folder)
 
     async def last_good(self, mailbox_id: MailboxId) -> datetime | None:
         """When the mailbox was last read for its own traffic with success."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, insert, select, up
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.columns import UtcDateTime
-from warmup.ledger.cursors import Cursor, put_cursor, read_cursor
+from warmup.ledger.cursors import Cursor, put_cursor, read_cursors
 from warmup.ledger.installation import unread_of_restore
 from warmup.ledger.prepared import Prepared, Row
 from warmup.ledger.slots import Slot, slot_of
@@ -148,9 +148,9 @@ class SightingWriter:
         """The folders that were read with success at or after `instant`."""
         return await self._store.read(_read_since, mailbox_id, instant)
 
-    async def cursor(self, mailbox_id: MailboxId, folder: str) -> Cursor | None:
-        """How far the folder was read."""
-        return await self._store.read_together(read_cursor, mailbox_id, folder)
+    async def cursors(self, mailbox_id: MailboxId) -> dict[str, Cursor]:
+        """How far each folder was read, by folder."""
+        return await self._store.read_together(read_cursors, mailbox_id)
 
     async def set_cursor(self, mailbox_id: MailboxId, cursor: Cursor) -> None:
         """Keep how far the folder was read, where nothing was found in it."""

@@ -85,14 +85,20 @@ async def observe(mailbox_id: MailboxId, circle: Circle) -> None:
 
 async def look(mailbox: Mailbox, session: ImapSession, circle: Circle) -> list[SlotId]:
     """Read what is new in every watched folder; what was found is durable. Raises WireError."""
-    return [slot_id for folder in watched(mailbox) for slot_id in await _look_into(folder, mailbox, session, circle)]
+    known = await circle.ledger.sightings.cursors(mailbox.id)
+    return [
+        slot_id
+        for folder in watched(mailbox)
+        for slot_id in await _look_into(folder, known.get(folder.name), mailbox, session, circle)
+    ]
 
 
-async def _look_into(folder: Watched, mailbox: Mailbox, session: ImapSession, circle: Circle) -> list[SlotId]:
+async def _look_into(
+    folder: Watched, known: Cursor | None, mailbox: Mailbox, session: ImapSession, circle: Circle
+) -> list[SlotId]:
     """Read what is new in one folder; what was found. It is durable before the next batch is asked for."""
     seen: list[SlotId] = []
     state = await session.examine(folder.name)
-    known = await circle.ledger.sightings.cursor(mailbox.id, folder.name)
     last_uid = _begun(known, state)
     if state.exists and (state.uidnext is None or state.uidnext > last_uid + 1):
         header = circle.settings.identity.header
