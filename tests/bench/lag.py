@@ -76,11 +76,23 @@ def spread(workshop: Workshop, smtp: Endpoint, rate: float) -> tuple[int, int]:
     async def fill() -> None:
         async with workshop.circle() as circle:
             fleet = await workshop.enrol(circle, range(FULL_TILT, FULL_TILT + MAILBOXES), smtp, auth=False, read=False)
-            first = datetime.now(UTC) + SETTLING + timedelta(seconds=MAILBOXES * each / 2500)
+            first = datetime.now(UTC)
             await plan(circle, fleet, tuple(first + n * step for n in range(each)), apart=step / MAILBOXES)
+            _put_off(workshop.house.ledger, FULL_TILT, datetime.now(UTC) + SETTLING - first)
 
     asyncio.run(fill())
     return each * MAILBOXES, FULL_TILT
+
+
+def _put_off(path: Path, last: int, by: timedelta) -> None:
+    """Let the slots above `last` be due later: to plan them took a while, and none may be late before it starts."""
+    connection = sqlite3.connect(path)
+    with connection:
+        for table, number in (("slots", "id"), ("due_slots", "slot_id")):
+            connection.execute(
+                f"UPDATE {table} SET due_at = due_at + ? WHERE {number} > ?", (by // timedelta(microseconds=1), last)
+            )
+    connection.close()
 
 
 def measured(folder: Path) -> list[Figure]:

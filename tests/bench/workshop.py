@@ -6,7 +6,7 @@ Every mailbox has its password in the vault and was read for its own traffic a m
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -106,7 +106,7 @@ async def plan(
             (
                 senders[at].id,
                 _day(now, len(due)),
-                tuple(_slots(circle, senders, at, due, random.Random(f"{seed}-{at}"))),
+                tuple(_slots(circle, senders, at, [each + at * apart for each in due], random.Random(f"{seed}-{at}"))),
             )
             for at in some
         ]
@@ -153,7 +153,7 @@ def _day(now: datetime, target: int) -> NewDay:
 
 
 def _slots(
-    circle: Circle, fleet: tuple[Mailbox, ...], at: int, due: tuple[datetime, ...], rng: random.Random
+    circle: Circle, fleet: tuple[Mailbox, ...], at: int, due: Sequence[datetime], rng: random.Random
 ) -> Iterator[NewSlot]:
     sender, recipient = fleet[at], fleet[(at + 1) % len(fleet)]
     for number, due_at in enumerate(due, start=1):
