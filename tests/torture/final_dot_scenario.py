@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.scenarios.house import Row
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
+from tests.torture.places import FILE, Place
 from tests.torture.stage import DirectedStage, waited
 
 SPEED = 1500.0
@@ -23,11 +24,14 @@ MORE = 6
 UNCERTAIN = "SELECT count(*) FROM outcomes WHERE outcome = 'uncertain'"
 
 
-def run(form: Form, folder: Path) -> Outcome:
+def run(form: Form, folder: Path, place: Place = FILE) -> Outcome:
     """Play every case, start again, and compare the books."""
     cases, patience, broken = CASES[form], PATIENCE_SECONDS[form], list[str]()
     environ = {"WARMUP__NETWORK__SMTP_TIMEOUT_SECONDS": str(SMTP_TIMEOUT_SECONDS)}
-    with DirectedStage.open(folder, speed=SPEED, accounts=ACCOUNTS[form], environ=environ, daily_limit="60") as stage:
+    opened = DirectedStage.open(
+        folder, speed=SPEED, accounts=ACCOUNTS[form], environ=environ, place=place, daily_limit="60"
+    )
+    with opened as stage:
         addresses = [account["address"] for account in stage.town.accounts]
         for number in range(cases):
             # Every account meets every kind.
@@ -44,7 +48,7 @@ def run(form: Form, folder: Path) -> Outcome:
         stage.house.stop()
         books = Books(journal=stage.town.journal(), messages=stage.house.export("messages"))
         attempts = stage.house.export("attempts")
-    return told(cases, books, attempts, broken)
+    return told(cases, books, attempts, broken).on(place.name)
 
 
 def uncertain(stage: DirectedStage) -> int:

@@ -3,6 +3,8 @@
 The servers stop at the named point and say so; then the daemon is killed, and started again. Two points are the
 ledger's: there its write lock is held from beside, so that the daemon stands before the commit when it is killed. The
 last start finds the domains' limit lowered to one message, with days planned for many: only the wall holds them.
+
+Not for nodes of a cluster: what a killed one left is theirs to close after a lease (tests/scenarios/test_cluster.py).
 """
 
 import time
@@ -17,6 +19,7 @@ from pathlib import Path
 from tests.scenarios.house import NotInTime, Row, until
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
+from tests.torture.places import FILE, Place
 from tests.torture.stage import GRACE, TICK_SECONDS, DirectedStage
 
 SPEED = 1500.0
@@ -77,21 +80,23 @@ class Played:
     limits: Mapping[str, int]
 
 
-def run(form: Form, folder: Path) -> Outcome:
+def run(form: Form, folder: Path, place: Place = FILE) -> Outcome:
     """Kill, start again, and compare the books at the end."""
     stages = [(times, folder / f"stage-{number}", number) for number, times in enumerate(KILLS[form])]
     with ThreadPoolExecutor(len(stages)) as threads:
-        playing = [threads.submit(played, MISSING_AFTER_HOURS[form], *stage) for stage in stages]
-        return told([each.result() for each in playing])
+        playing = [threads.submit(played, MISSING_AFTER_HOURS[form], place, *stage) for stage in stages]
+        return told([each.result() for each in playing]).on(place.name)
 
 
-def played(missing_after_hours: int, times: int, folder: Path, first: int) -> Played:
+def played(missing_after_hours: int, place: Place, times: int, folder: Path, first: int) -> Played:
     """One stage; its first kill is at point number `first`."""
     environ = {
         "WARMUP__LIMITS__DOMAIN_DAILY": str(DOMAIN_LIMIT),
         "WARMUP__OBSERVE__MISSING_AFTER_HOURS": str(missing_after_hours),
     }
-    opened = DirectedStage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, daily_limit=str(ACCOUNT_LIMIT))
+    opened = DirectedStage.open(
+        folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, place=place, daily_limit=str(ACCOUNT_LIMIT)
+    )
     with opened as stage:
         kills = killed_again_and_again(stage, times, first)
         try:

@@ -6,7 +6,7 @@ one. A scenario never asserts: it counts, and `Outcome.held` says whether the pr
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -39,6 +39,10 @@ class Outcome:
     def told(cls, found: Any) -> Self:
         """An outcome that came from another process, as a mapping of its fields."""
         return cls(**{**found, "broken": tuple(found["broken"])})
+
+    def on(self, place: str) -> Self:
+        """The same, seen on another ledger than a file."""
+        return replace(self, scenario=f"{self.scenario} ({place})") if place else self
 
     @property
     def held(self) -> bool:

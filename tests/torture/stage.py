@@ -6,17 +6,17 @@ verb, so that a look between a kill and a restart neither costs a second nor men
 """
 
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from tests.scenarios.house import PATIENCE, House, NotInTime, Row, Town, until
+from tests.torture.places import FILE, Place
 
 SPEED = 1500.0
 """Seconds of a plain stage's world for each real second."""
@@ -48,9 +48,6 @@ defer_at = 1000.0
 missing = 0.0
 delay_minutes = 20.0
 """
-
-_SLEEPING = {"230", "35", "115", "101"}
-"""clock_nanosleep and nanosleep, on x86-64 and on arm64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +105,7 @@ class Stage:
 
     town: Town
     house: House
+    place: Place = FILE
 
     @property
     def ledger(self) -> Path:
@@ -125,20 +123,20 @@ class Stage:
 
     def select(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of the ledger as it lies there."""
-        with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
-            return connection.execute(query).fetchall()
+        return self.place.select(self.house, query)
 
-    @contextmanager
-    def ledger_locked(self) -> Iterator[None]:
+    def ledger_locked(self) -> AbstractContextManager[None]:
         """Hold the ledger's write lock: no transaction of the daemon's begins, and none commits."""
-        with closing(sqlite3.connect(self.ledger, timeout=PATIENCE, isolation_level=None)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield
+        return self.place.locked(self.house)
 
     def wait_until_the_daemon_wants_to_write(self) -> None:
-        """Return once a thread of the daemon's waits for the write lock: nothing else there ever sleeps."""
-        pid = self.house.daemons[-1].pid
-        until(lambda: _sleeps(pid), seconds=PATIENCE, what="the daemon wants to write", every=0.002)
+        """Return once the daemon waits for the write lock."""
+        until(
+            lambda: self.place.daemon_waits(self.house),
+            seconds=PATIENCE,
+            what="the daemon wants to write",
+            every=0.002,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +148,14 @@ class DirectedStage(Stage):
     @classmethod
     @contextmanager
     def open(
-        cls, folder: Path, *, speed: float, accounts: int, environ: Mapping[str, str], **enrolment: str
+        cls,
+        folder: Path,
+        *,
+        speed: float,
+        accounts: int,
+        environ: Mapping[str, str],
+        place: Place = FILE,
+        **enrolment: str,
     ) -> Iterator[Self]:
         """Both of them with every account of the town enrolled; closed at the end, whatever happens."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,13 +169,15 @@ class DirectedStage(Stage):
                 "WARMUP__WINDOW__START": "00:01",
                 "WARMUP__WINDOW__END": "23:59",
                 "WARMUP__SEND__GRACE_SECONDS": str(int(GRACE.total_seconds())),
+                **place.environ,
                 **environ,
             }
-            house = House(folder=folder / "house", environ={"WARMUP__REHEARSAL__SPEED": str(speed), **around})
+            told = {"WARMUP__REHEARSAL__SPEED": str(speed), **around}
+            house = House(folder=folder / "house", environ=told, url=place.url())
             stack.callback(house.close)
             house.install(ca_file=town.ca_file)
             house.enrol_all(town.accounts, provider="custom", ramp="esp", engage="no", role="both", **enrolment)
-            yield cls(town=town, house=house, director=Director(town=town))
+            yield cls(town=town, house=house, place=place, director=Director(town=town))
 
 
 @contextmanager
@@ -202,14 +209,6 @@ def staged(
         everybody = {"provider": "custom", "ramp": "esp", "engage": "no", "role": "both"}
         installed.enrol_all(opened.accounts, daily_limit=limit, timezone=zone, **everybody)
         yield Stage(town=opened, house=installed)
-
-
-def _sleeps(pid: int) -> bool:
-    try:
-        calls = [(task / "syscall").read_text().split(" ", 1)[0] for task in Path(f"/proc/{pid}/task").iterdir()]
-    except OSError:
-        return False
-    return any(call.strip() in _SLEEPING for call in calls)
 
 
 def waited(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE) -> list[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.scenarios.house import until
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
+from tests.torture.places import FILE, Place
 from tests.torture.stage import DirectedStage, pass_by, waited
 
 SPEED = 1500.0
@@ -86,10 +87,11 @@ class Stalls:
     broken: list[str] = field(default_factory=list)
 
 
-def run(form: Form, folder: Path) -> Outcome:
+def run(form: Form, folder: Path, place: Place = FILE) -> Outcome:
     """Let the loop stand still in turn in each way, and look for what fell due meanwhile."""
     environ = {"WARMUP__SEND__GRACE_SECONDS": str(GRACE_SECONDS)}
-    with DirectedStage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, daily_limit="60") as stage:
+    opened = DirectedStage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, place=place, daily_limit="60")
+    with opened as stage:
         pipe = Pipe(path=folder / "stderr", log=stage.house.log)
         stage.house.launch("sh", "-c", 'exec "$@" 2>"$0"', str(pipe.path))
         stage.house.wait_until_ready()
@@ -102,7 +104,7 @@ def run(form: Form, folder: Path) -> Outcome:
                 stalled(stage, stalls, "process stopped", lambda: stopped(stage))
         stalls.broken += stage.house.stop() * ["the daemon did not end with 0"]
         books = Books(journal=stage.town.journal(), messages=stage.house.export("messages"))
-    return told(stalls, books)
+    return told(stalls, books).on(place.name)
 
 
 def wait_for_mail(stage: DirectedStage, stalls: Stalls) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.scenarios.house import NotInTime
 from tests.torture.books import Books
 from tests.torture.outcome import Form, Outcome
+from tests.torture.places import FILE, LEASE_SECONDS, Place
 from tests.torture.stage import DirectedStage, pass_by, waited
 
 SPEED = 1500.0
@@ -48,21 +49,25 @@ class Stops:
     broken: list[str] = field(default_factory=list)
 
 
-def run(form: Form, folder: Path) -> Outcome:
+def run(form: Form, folder: Path, place: Place = FILE) -> Outcome:
     """Stop it in turn in each way, reload it, and compare the books."""
     environ = {
         "WARMUP__DAEMON__DRAIN_SECONDS": str(DRAIN_SECONDS),
         "WARMUP__NETWORK__SMTP_TIMEOUT_SECONDS": str(SMTP_TIMEOUT_SECONDS),
     }
     stops, rng = Stops(), random.Random("stop")
-    with DirectedStage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, daily_limit="60") as stage:
+    opened = DirectedStage.open(folder, speed=SPEED, accounts=ACCOUNTS, environ=environ, place=place, daily_limit="60")
+    with opened as stage:
         for number in range(ROUNDS[form]):
             (answered, unanswered, anywhere, starting)[number % 4](stage, stops, rng)
         stage.house.start()
         reloads = reloaded(stage)
+        stops.broken += waited(
+            lambda: not stops.cut & set(stage.flights()), "what was cut off has an end", seconds=LEASE_SECONDS
+        )
         stage.house.stop()
         books = Books(journal=stage.town.journal(), messages=stage.house.export("messages"))
-    return told(stops, reloads, books)
+    return told(stops, reloads, books).on(place.name)
 
 
 def answered(stage: DirectedStage, stops: Stops, rng: random.Random) -> None:
@@ -98,8 +103,7 @@ def anywhere(stage: DirectedStage, stops: Stops, rng: random.Random) -> None:
 def starting(stage: DirectedStage, stops: Stops, rng: random.Random) -> None:
     """SIGTERM as soon as the doors are open, recovery done or not."""
     stage.house.launch()
-    door = stage.house.folder / "warmup.db.http"
-    stops.broken += waited(door.exists, "the doors are open")
+    stops.broken += waited(stage.house.http_file.exists, "the doors are open")
     ended(stage, stops, "starting")
 
 
