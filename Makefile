@@ -76,6 +76,7 @@ faults: $(STAMP)  ## every fault a provider can have, from real servers, as a ta
 
 torture: $(STAMP)  ## every promise attacked in full, as a table of tries, losses, doubles and breaches; SCENARIO=kill for one
 	@$(BIN)/python -m tests.torture $(SCENARIO)
+	@if [ -z "$(SCENARIO)" ]; then $(BIN)/python -m tests.torture --on postgres && $(BIN)/python -m tests.torture --on cluster; fi
 
 sabotage: $(STAMP)  ## every safeguard taken out once, in a copy: a table of what its scenario counted; PATCH=walls_removed for one
 	@$(BIN)/python -m tests.sabotage $(PATCH)

@@ -27,7 +27,7 @@ def names() -> list[str]:
 
 def names_on(place: str) -> list[str]:
     """The scenarios that can be played on another ledger than a file."""
-    left_out = {"cluster": ("kill", "stall")}.get(place, ())
+    left_out = {"cluster": ("kill",)}.get(place, ())
     return [name for name in names() if _takes_a_place(name) and name not in left_out]
 
 

@@ -10,10 +10,9 @@ import base64
 import imaplib
 import random
 import re
-import sqlite3
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +23,7 @@ import trustme
 from tests.scenarios.house import House, NotInTime, Row, Town, until
 from tests.torture.listening import Listener, bundle, listening
 from tests.torture.outcome import Form, Outcome
+from tests.torture.places import FILE, Place
 
 SPEED = 1500.0
 ATTACKED = {Form.SHORT: 5, Form.FULL: 60}
@@ -95,6 +95,7 @@ class Scene:
 
     town: Town
     house: House
+    place: Place
     listeners: Mapping[int, Listener]
     planted: list[Planted] = field(default_factory=list)
     forged: set[str] = field(default_factory=set)
@@ -166,10 +167,10 @@ def delivery_report(message_id: str, *, sender: str, recipient: str) -> str:
     )
 
 
-def run(form: Form, folder: Path) -> Outcome:
+def run(form: Form, folder: Path, place: Place = FILE) -> Outcome:
     """Abuse ids while mail goes round; then see what was done to what is not ours."""
     broken: list[str] = []
-    with staged(folder) as scene:
+    with staged(folder, place) as scene:
         try:
             attack(scene, form)
         except NotInTime as late:
@@ -194,11 +195,11 @@ def run(form: Form, folder: Path) -> Outcome:
             breaches=len(broken),
             figures=figures,
             broken=tuple(broken[:20]),
-        )
+        ).on(place.name)
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Scene]:
+def staged(folder: Path, place: Place) -> Iterator[Scene]:
     """Six mailboxes at three providers, their IMAP servers listened to, and a daemon."""
     folder.mkdir(exist_ok=True)
     (folder / "world.toml").write_text(WORLD, encoding="utf-8")
@@ -211,14 +212,15 @@ def staged(folder: Path) -> Iterator[Scene]:
         listeners = {
             port: stack.enter_context(listening(authority, host, port, town.ca_file)) for port, host in doors.items()
         }
-        around = {"WARMUP__WINDOW__START": "00:01", "WARMUP__WINDOW__END": "23:59"}
-        house = House(folder=folder / "house", environ={"WARMUP__REHEARSAL__SPEED": str(SPEED), **around})
+        around = {"WARMUP__WINDOW__START": "00:01", "WARMUP__WINDOW__END": "23:59", **place.environ}
+        told = {"WARMUP__REHEARSAL__SPEED": str(SPEED), **around}
+        house = House(folder=folder / "house", environ=told, url=place.url())
         stack.callback(house.close)
         house.install(ca_file=str(bundle(folder / "authorities.pem", authority, town.ca_file)))
         behind = [{**row, "imaps_port": listeners[int(row["imaps_port"])].port} for row in town.accounts]
         house.enrol_all(behind, provider="custom", ramp="esp", engage="yes", role="both", daily_limit="100")
         house.start()
-        yield Scene(town=town, house=house, listeners=listeners)
+        yield Scene(town=town, house=house, place=place, listeners=listeners)
 
 
 def attack(scene: Scene, form: Form) -> None:
@@ -378,6 +380,5 @@ def miscounted(scene: Scene, books: list[Row]) -> list[str]:
         if row["reclassified"]:
             found.append(f"slot {row['slot']} is counted as moved")
     # Nobody but the planted wrote to us, and no server had anything to report.
-    with closing(sqlite3.connect(f"file:{scene.house.ledger}?mode=ro", uri=True)) as ledger:
-        reports = ledger.execute("SELECT kind, slot_id FROM reports").fetchall()
+    reports = scene.place.select(scene.house, "SELECT kind, slot_id FROM reports")
     return found + [f"a {kind} on slot {slot} is counted" for kind, slot in reports]

@@ -42,6 +42,10 @@ class Place(ABC):
         """Rows of a house's ledger as they lie there."""
 
     @abstractmethod
+    def size(self, house: House) -> int:
+        """How large it is, in bytes."""
+
+    @abstractmethod
     @contextmanager
     def locked(self, house: House) -> Iterator[None]:
         """Hold the write lock: no transaction of the daemon's begins, and none commits."""
@@ -64,6 +68,9 @@ class InFile(Place):
     def select(self, house: House, query: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"file:{house.ledger}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
             return connection.execute(query).fetchall()
+
+    def size(self, house: House) -> int:
+        return house.ledger.stat().st_size
 
     @contextmanager
     def locked(self, house: House) -> Iterator[None]:
@@ -95,6 +102,10 @@ class OnServer(Place):
     def select(self, house: House, query: str) -> list[tuple[Any, ...]]:
         with self._connected(house) as connection:
             return connection.execute(query.encode()).fetchall()
+
+    def size(self, house: House) -> int:
+        ((size,),) = self.select(house, "SELECT pg_database_size(current_database())")
+        return int(size)
 
     @contextmanager
     def locked(self, house: House) -> Iterator[None]:

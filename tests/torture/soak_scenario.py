@@ -9,7 +9,6 @@ import json
 import os
 import random
 import re
-import sqlite3
 import sys
 import time
 from collections import Counter, defaultdict
@@ -24,6 +23,7 @@ from statistics import median, quantiles
 from tests.scenarios.house import House, Row, Town
 from tests.torture.gauges import Gauges, Lags
 from tests.torture.outcome import Form, Outcome
+from tests.torture.places import FILE, Place
 
 SEED = "soak"
 DAY = timedelta(hours=24)
@@ -132,7 +132,7 @@ class Course:
         return found
 
 
-def run(form: Form, folder: Path) -> Outcome:
+def run(form: Form, folder: Path, place: Place = FILE) -> Outcome:
     """Play the plan of `form`; say the course on stderr and what was broken in the outcome."""
     plan = fitting(PLANS[form])
     town = Town.open(
@@ -141,14 +141,14 @@ def run(form: Form, folder: Path) -> Outcome:
         *("--accounts", str(EACH), "--companies", str(plan.mailboxes // EACH - 3)),
         *("--seed", SEED, "--chaos", str(plan.chaos)),
     )
-    house = House(folder=folder / "house", environ=surroundings(plan))
+    house = House(folder=folder / "house", environ=surroundings(plan) | dict(place.environ), url=place.url())
     try:
         house.install(ca_file=town.ca_file, more=receivers(town))
         house.enrol_all(
             town.accounts[: plan.mailboxes], daily_limit=LIMIT, target=TARGET, ramp="esp", provider="custom"
         )
-        course = play(plan, town, house)
-        return outcome_of(plan, course, town, house)
+        course = play(plan, town, house, place)
+        return outcome_of(plan, course, town, house, place).on(place.name)
     finally:
         house.close()
         town.close()
@@ -185,7 +185,7 @@ def surroundings(plan: Plan) -> dict[str, str]:
     }
 
 
-def play(plan: Plan, town: Town, house: House) -> Course:
+def play(plan: Plan, town: Town, house: House, place: Place) -> Course:
     """Let the days pass and do what the seed says; what was measured on each."""
     rng = random.Random(SEED)
     last = max(1, plan.days // 3)
@@ -204,7 +204,7 @@ def play(plan: Plan, town: Town, house: House) -> Course:
         day = course.days[int(on)]
         day.rss.append(gauges.rss())
         day.descriptors.append(gauges.descriptors())
-        day.ledger = house.ledger.stat().st_size / 2**20
+        day.ledger = place.size(house) / 2**20
         if int(on) > asked:
             # As often as it would be scraped.
             asked = int(on)
@@ -239,7 +239,7 @@ def say(plan: Plan, course: Course, today: int) -> None:
         sys.stderr.write(f"to day {today:>2}, RSS MiB/descriptors/ledger MiB: {' '.join(cells)}\n")
 
 
-def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
+def outcome_of(plan: Plan, course: Course, town: Town, house: House, place: Place) -> Outcome:
     """What is broken, and the figures."""
     stopped = house.stop()
     journal, messages = town.journal(), house.export("messages")
@@ -262,7 +262,7 @@ def outcome_of(plan: Plan, course: Course, town: Town, house: House) -> Outcome:
                 *too_many(plan, course.days),
                 *([] if lag <= plan.lag * course.crowd + course.noise else [f"p99 of the loop's lag is {lag:g} s"]),
                 *(f"log: {line}" for line in complaints(house.log)),
-                *overdue(house.ledger, plan),
+                *overdue(house, place, plan),
             ]
         ),
     ]
@@ -333,20 +333,16 @@ def complaints(log: Path) -> list[str]:
     return found
 
 
-def overdue(ledger: Path, plan: Plan) -> list[str]:
+def overdue(house: House, place: Place, plan: Plan) -> list[str]:
     """Tables that hold rows older than they should."""
-    connection = sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        (now,) = connection.execute("SELECT MAX(at) FROM looks").fetchone()
-        found: list[str] = []
-        for table, kept in (
-            () if now is None else (("looks", plan.kept), ("own_readings", plan.kept), ("outcomes", EVIDENCE_KEPT))
-        ):
-            horizon = now - int((kept + STEPS_APART) * 86_400 * 1_000_000)
-            query = f"SELECT COUNT(*) FROM {table} WHERE at < ? AND at < (SELECT MAX(at) FROM {table})"
-            (old,) = connection.execute(query, (horizon,)).fetchone()
-            # The last reading of a mailbox stays, and a step may be late by some.
-            found += [f"{old} rows of {table} older than {kept} days"] * (old > plan.mailboxes)
-        return found
-    finally:
-        connection.close()
+    ((now,),) = place.select(house, "SELECT MAX(at) FROM looks")
+    found: list[str] = []
+    for table, kept in (
+        () if now is None else (("looks", plan.kept), ("own_readings", plan.kept), ("outcomes", EVIDENCE_KEPT))
+    ):
+        horizon = now - int((kept + STEPS_APART) * 86_400 * 1_000_000)
+        query = f"SELECT COUNT(*) FROM {table} WHERE at < {horizon} AND at < (SELECT MAX(at) FROM {table})"
+        ((old,),) = place.select(house, query)
+        # The last reading of a mailbox stays, and a step may be late by some.
+        found += [f"{old} rows of {table} older than {kept} days"] * (old > plan.mailboxes)
+    return found

@@ -19,7 +19,8 @@ from tests.ledger import claimer
 from tests.ledger.conftest import NOW, World
 from tests.scenarios.house import PATIENCE, WARMUP, House, Town, until
 from tests.torture.outcome import Form, Outcome
-from warmup.ledger import Ledger
+from tests.torture.places import FILE, Place
+from warmup.ledger import Ledger, schema
 
 SECONDS = {Form.SHORT: 20.0, Form.FULL: 2.0}
 """Real. Beside other tests on two cores a process may take longer to end than alone: the figure is printed."""
@@ -39,11 +40,14 @@ class Second:
     seconds: float
 
 
-def run(form: Form, folder: Path) -> Outcome:
+def run(form: Form, folder: Path, place: Place = FILE) -> Outcome:
     """Both attacks; what they found."""
+    if place is not FILE:
+        # The lock of a server is asked for where nobody sees it (tests/scenarios/test_postgres.py).
+        return claims_alone(form, folder / "claims", place)
     holder, seconds = asked_to_go(SECOND_DAEMONS[form], folder)
     wrong = [text for number, second in enumerate(seconds) for text in faults_of(number, second, holder, SECONDS[form])]
-    asked, claimed = claimed_at_once(CLAIMS[form], folder / "claims")
+    asked, claimed = claimed_at_once(CLAIMS[form], folder / "claims", place)
     doubles = [slot for slot, times in claimed.items() if times > 1]
     lost = [slot for slot, times in claimed.items() if times == 0]
     longest = max(second.seconds for second in seconds)
@@ -118,11 +122,25 @@ def faults_of(number: int, second: Second, holder: int, allowed: float) -> list[
     return wrong
 
 
-def claimed_at_once(claims: int, folder: Path) -> tuple[int, Counter[int]]:
+def claims_alone(form: Form, folder: Path, place: Place) -> Outcome:
+    """The second attack."""
+    asked, claimed = claimed_at_once(CLAIMS[form], folder, place)
+    wrong = [f"slot {slot} was claimed {times} times" for slot, times in claimed.items() if times != 1]
+    return Outcome(
+        scenario="two_daemons",
+        tries=asked,
+        losses=sum(times == 0 for times in claimed.values()),
+        doubles=sum(times > 1 for times in claimed.values()),
+        figures=f"{asked} claims of {len(claimed)} slots by {PROCESSES * claimer.THREADS} threads",
+        broken=tuple(wrong[:10]),
+    ).on(place.name)
+
+
+def claimed_at_once(claims: int, folder: Path, place: Place) -> tuple[int, Counter[int]]:
     """How many claims were asked for, and how often each slot was given."""
     folder.mkdir()
-    url = f"sqlite:///{folder / 'warmup.db'}"
-    slots = asyncio.run(slots_to_claim(url, claims // (PROCESSES * claimer.THREADS)))
+    url = f"sqlite:///{folder / 'warmup.db'}" if place is FILE else place.url()
+    slots = asyncio.run(slots_to_claim(url, folder / "warmup.db", claims // (PROCESSES * claimer.THREADS)))
     now = (NOW + timedelta(minutes=30)).isoformat()
     command = [sys.executable, str(Path(claimer.__file__)), url, str(folder / "warmup.db")]
     runs = [
@@ -137,9 +155,10 @@ def claimed_at_once(claims: int, folder: Path) -> tuple[int, Counter[int]]:
     return claims // (PROCESSES * claimer.THREADS) * PROCESSES * claimer.THREADS, claimed
 
 
-async def slots_to_claim(url: str, count: int) -> list[int]:
+async def slots_to_claim(url: str, beside: Path, count: int) -> list[int]:
     """A new ledger with `count` slots that may all go."""
-    ledger = Ledger.open(url, create=True)
+    schema.upgrade(url)
+    ledger = Ledger.open(url, beside=beside)
     try:
         await ledger.installation.establish(now=NOW, token="claims")
         world = await World.founded(ledger, daily_limit=count + 1)
