@@ -128,3 +128,37 @@ async def test_one_who_stopped_waiting_takes_nothing_from_the_others(store: Stor
     gone.cancel()
     assert await store.write_together(keep("here")) == "here"
     assert await words(store) == ["gone", "here"]
+
+
+async def test_small_reads_that_come_together_share_a_snapshot_and_fail_alone(store: Store) -> None:
+    await store.write(keep("a"))
+    began: list[None] = []
+    event.listen(store._reader._engine, "begin", lambda _connection: began.append(None))
+
+    def look(connection: Connection, at: int) -> str:
+        (word,) = connection.exec_driver_sql("SELECT word FROM words").scalars()
+        if at == 7:
+            raise KeyError(at)
+        return f"{word}{at}"
+
+    ended = await asyncio.gather(*(store.read_together(look, n) for n in range(6)))
+    assert ended == [f"a{n}" for n in range(6)]
+    assert len(began) < 6
+    mixed = await asyncio.gather(*(store.read_together(look, n) for n in (6, 7, 8)), return_exceptions=True)
+    assert [mixed[0], mixed[2]] == ["a6", "a8"]
+    assert isinstance(mixed[1], KeyError)
+
+
+async def test_a_small_read_sees_what_was_written_before_it_was_asked(store: Store) -> None:
+    for number in range(20):
+        written = keep(f"w{number}")
+        (_, seen) = await asyncio.gather(store.read_together(lambda _connection: None), _after(store, written))
+        assert seen == number + 1
+
+
+async def _after(store: Store, work: Work) -> int:
+    await store.write_together(work)
+    count: int = await store.read_together(
+        lambda connection: connection.exec_driver_sql("SELECT count(*) FROM words").scalar_one()
+    )
+    return count
