@@ -60,9 +60,28 @@ def engine_of(database: Database, hand: Hand, *, durable: bool = True) -> Engine
     )
 
 
-# 48 MiB of pages for each of the two connections, taken as they are needed: a large fleet's plans are inserted all over
-# the indexes, and SQLite's own 2 MiB would read the same pages again and again.
-CACHE = "cache_size=-49152"
+# 4 MiB of pages for each of the two connections; the rest of a ledger that grows is the kernel's to keep.
+CACHE = "cache_size=-4096"
+
+_ROOM = "cache_size=-49152"
+_MANY = 1000
+
+
+@contextmanager
+def many_pages(connection: Connection, mailboxes: int) -> Iterator[None]:
+    """48 MiB of pages meanwhile where the work is about many mailboxes.
+
+    A large fleet's plans are read and inserted all over the indexes: with few pages the same ones are read again and
+    again.
+    """
+    if mailboxes < _MANY or connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql(f"PRAGMA {_ROOM}").close()
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA {CACHE}").close()
 
 
 def _sqlite(database: Database, hand: Hand, *, durable: bool) -> Engine:

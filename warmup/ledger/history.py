@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, Select, String, case, cast, exists, func
 
 from warmup.ledger.believed import taken
 from warmup.ledger.collector import collector_at_rest
+from warmup.ledger.engines import many_pages
 from warmup.ledger.reports import answered_by_others
 from warmup.ledger.slots import warms
 from warmup.ledger.store import Store
@@ -142,9 +143,15 @@ class HistoryReader:
         return await self._store.read(_replies, mailbox_id, since)
 
 
-@collector_at_rest()
 def _of(
     connection: Connection, ids: tuple[MailboxId, ...], *, since: date, until: date
+) -> dict[MailboxId, tuple[Day, ...]]:
+    with collector_at_rest(), many_pages(connection, len(ids)):
+        return _days_of(connection, ids, since, until)
+
+
+def _days_of(
+    connection: Connection, ids: tuple[MailboxId, ...], since: date, until: date
 ) -> dict[MailboxId, tuple[Day, ...]]:
     accepted = _accepted(connection, ids, since, until)
     lanes: dict[tuple[int, date], list[LaneDay]] = {}
@@ -242,8 +249,14 @@ def _planned_by(connection: Connection, since: date, until: date) -> dict[Mailbo
     return {MailboxId(row.mailbox_id): int(row.n) for row in connection.execute(query)}
 
 
-@collector_at_rest()
 def _answerable(
+    connection: Connection, ids: tuple[MailboxId, ...], since: datetime, until: datetime, part: tuple[int, int]
+) -> tuple[Answerable, ...]:
+    with collector_at_rest(), many_pages(connection, len(ids)):
+        return _seen_between(connection, ids, since, until, part)
+
+
+def _seen_between(
     connection: Connection, ids: tuple[MailboxId, ...], since: datetime, until: datetime, part: tuple[int, int]
 ) -> tuple[Answerable, ...]:
     first_seen = func.min(sightings.c.at)

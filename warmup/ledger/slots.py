@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.columns import UtcDateTime
+from warmup.ledger.engines import many_pages
 from warmup.ledger.prepared import Prepared, Row
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
@@ -238,6 +239,11 @@ def _lapse_where(connection: Connection, waiting: Select[int], *, now: datetime,
 
 
 def _record_all(connection: Connection, plans: tuple[Plan, ...], *, now: datetime) -> int:
+    with many_pages(connection, len(plans)):
+        return _record_each(connection, plans, now)
+
+
+def _record_each(connection: Connection, plans: tuple[Plan, ...], now: datetime) -> int:
     # A day at a time: of many rows in one statement a driver tells how many were new, and not which.
     fresh = [plan for plan in plans if connection.execute(_NEW_DAY, _day_columns(plan, now)).rowcount > 0]
     lanes = [_lane_columns(mailbox_id, day.date, lane) for mailbox_id, day, _ in fresh for lane in day.lanes]
