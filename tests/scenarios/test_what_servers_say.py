@@ -5,6 +5,7 @@ anna@one.test sends; bert@two.test and carl@three.test receive, at providers tha
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
@@ -299,6 +300,21 @@ async def test_a_refused_login_is_tried_twice_and_not_again_after_a_restart(stag
         await stage.send_next(circle)
         assert len(stage.sandbox.record.received) == 1
         assert (await circle.mailbox(stage.ids[ANNA])).problem is None
+
+
+async def test_doors_that_open_at_once_forget_each_its_own_refusals(stage: Stage) -> None:
+    async with stage.circle() as circle:
+        who = await stage.enrol(circle, ANNA, Role.BOTH)
+        for protocol in Protocol:
+            await circle.ledger.logins.refused(who, protocol, now=stage.clock.now())
+        mailbox = await circle.mailbox(who)
+
+        async def through(door: AbstractAsyncContextManager[object]) -> None:
+            async with door:
+                pass
+
+        await asyncio.gather(through(circle.doors.smtp(mailbox)), through(circle.doors.imap(mailbox)))
+        assert await circle.ledger.logins.refusals(who) == {}
 
 
 @pytest.mark.parametrize("refusals", [1, 2])

@@ -102,15 +102,15 @@ class Logins:
         self._vault = vault
         self._tokens = tokens
         self._clock = clock
-        # Whose refusals are to be forgotten once a login is taken: as seen when it was asked for.
-        self._refused: set[MailboxId] = set()
+        # The doors whose refusals are to be forgotten once a login is taken: as seen when it was asked for.
+        self._refused: set[tuple[MailboxId, Protocol]] = set()
 
     async def unseal(self, mailbox: Mailbox, protocol: Protocol) -> Login:
         """The login for a door. LoginHeld where it was refused too often."""
         endpoint = mailbox.smtp if protocol is Protocol.SMTP else mailbox.imap
         kept = await self._ledger.mailboxes.login(mailbox.id)
-        if kept.refusals:
-            self._refused.add(mailbox.id)
+        if protocol in kept.refusals:
+            self._refused.add((mailbox.id, protocol))
         if is_spent(kept.refusals, protocol):
             raise LoginHeld(
                 "the login was refused and is not tried again, or the account might be locked",
@@ -127,13 +127,13 @@ class Logins:
 
     async def taken(self, mailbox: Mailbox, protocol: Protocol) -> None:
         """A server took it."""
-        if mailbox.id in self._refused:
+        if (mailbox.id, protocol) in self._refused:
             await self._ledger.logins.forget(mailbox.id, protocol)
-            self._refused.discard(mailbox.id)
+            self._refused.discard((mailbox.id, protocol))
 
     async def refused(self, mailbox: Mailbox, protocol: Protocol) -> None:
         """A server refused it."""
-        self._refused.add(mailbox.id)
+        self._refused.add((mailbox.id, protocol))
         await self._ledger.logins.refused(mailbox.id, protocol, now=self._clock.now())
 
 
