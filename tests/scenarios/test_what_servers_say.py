@@ -302,10 +302,11 @@ async def test_a_refused_login_is_tried_twice_and_not_again_after_a_restart(stag
         assert (await circle.mailbox(stage.ids[ANNA])).problem is None
 
 
-async def test_doors_that_open_at_once_forget_each_its_own_refusals(stage: Stage) -> None:
+@pytest.mark.parametrize("refused", Protocol)
+async def test_doors_that_open_at_once_forget_each_its_own_refusals(stage: Stage, refused: Protocol) -> None:
     async with stage.circle() as circle:
         who = await stage.enrol(circle, ANNA, Role.BOTH)
-        await circle.ledger.logins.refused(who, Protocol.IMAP, now=stage.clock.now())
+        await circle.ledger.logins.refused(who, refused, now=stage.clock.now())
         mailbox = await circle.mailbox(who)
 
         async def through(door: AbstractAsyncContextManager[object]) -> None:
