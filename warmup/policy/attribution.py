@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum, unique
-from functools import cache
+from functools import lru_cache
 from typing import Final
 
 WINDOW: Final = timedelta(days=21)
@@ -340,7 +340,8 @@ def _sum(tallies: Iterable[Tally]) -> Tally:
     return wrong, n
 
 
-@cache
+# Within one crossing the same tallies come again and again; from one to the next they are others.
+@lru_cache(maxsize=4096)
 def _likelihood(prior: tuple[float, float], tally: Tally) -> float:
     """The log marginal likelihood of a tally whose rate is Beta(`prior`)."""
     (a, b), (wrong, n) = prior, tally
