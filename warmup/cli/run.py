@@ -16,6 +16,7 @@ from warmup.cli.doorway import doors_open
 from warmup.cli.faults import Exit, Fault
 from warmup.cli.invocation import invocation
 from warmup.cli.opening import guard_of, hold, hold_among_nodes
+from warmup.cli.thrift import be_thrifty
 from warmup.clock import WallClock
 from warmup.config import ConfigError, Settings, load
 from warmup.daemon import Daemon
@@ -61,6 +62,7 @@ async def run_daemon(
 
     Raises LedgerBusy where another daemon holds the ledger, LedgerError, VaultError, CannotListen.
     """
+    be_thrifty()
     # Whatever it writes from here on is for nobody else.
     os.umask(0o077)
     with ExitStack() as held:
