@@ -45,6 +45,8 @@ EVIDENCE_KEPT = 62
 NEVER_FORGOTTEN = timedelta(days=60)
 STEPS_APART = 1.75
 """Days: what is past retention goes once a day, and while servers are down or we restart a little later."""
+DATED = 1.0
+"""Days: what is kept by its date is kept until that day is over."""
 
 MOST_SAID = 20
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -336,13 +338,26 @@ def complaints(log: Path) -> list[str]:
 def overdue(house: House, place: Place, plan: Plan) -> list[str]:
     """Tables that hold rows older than they should."""
     ((now,),) = place.select(house, "SELECT MAX(at) FROM looks")
+    if now is None:
+        return []
     found: list[str] = []
-    for table, kept in (
-        () if now is None else (("looks", plan.kept), ("own_readings", plan.kept), ("outcomes", EVIDENCE_KEPT))
-    ):
-        horizon = now - int((kept + STEPS_APART) * 86_400 * 1_000_000)
-        query = f"SELECT COUNT(*) FROM {table} WHERE at < {horizon} AND at < (SELECT MAX(at) FROM {table})"
-        ((old,),) = place.select(house, query)
-        # The last reading of a mailbox stays, and a step may be late by some.
-        found += [f"{old} rows of {table} older than {kept} days"] * (old > plan.mailboxes)
-    return found
+    for table, kept in (("looks", plan.kept), ("own_readings", plan.kept)):
+        late = horizon(now, kept + STEPS_APART)
+        query = f"SELECT COUNT(*) FROM {table} WHERE at < {late} AND at < (SELECT MAX(at) FROM {table})"
+        found += too_old(plan, table, kept, place.select(house, query))
+    # A thread stays as long as the youngest of it.
+    late = horizon(now, EVIDENCE_KEPT + DATED + STEPS_APART)
+    threads = "SELECT slots.thread_id FROM outcomes JOIN slots ON slots.id = outcomes.slot_id"
+    query = f"SELECT COUNT(*) FROM ({threads} GROUP BY slots.thread_id HAVING MAX(outcomes.at) < {late}) AS threads"
+    return found + too_old(plan, "threads", EVIDENCE_KEPT, place.select(house, query))
+
+
+def horizon(now: int, days: float) -> int:
+    """So many days before an instant, as the ledger writes it."""
+    return now - int(days * 86_400 * 1_000_000)
+
+
+def too_old(plan: Plan, what: str, kept: int, rows: Sequence[tuple[int]]) -> list[str]:
+    """What is said of so many; the last reading of a mailbox stays, and a step may be late by some."""
+    ((old,),) = rows
+    return [f"{old} {what} older than {kept} days"] * (old > plan.mailboxes)
