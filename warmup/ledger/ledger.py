@@ -31,6 +31,7 @@ from warmup.ledger.status import StatusReader
 from warmup.ledger.store import Guard, Store
 from warmup.ledger.timekeeping import Timekeeping
 from warmup.ledger.trials import TrialReader
+from warmup.ledger.turn import Turns
 
 
 class Ledger:
@@ -44,6 +45,7 @@ class Ledger:
         self.timekeeping = Timekeeping(self.store)
         self.mailboxes = MailboxWriter(self.store)
         self.slots = SlotWriter(self.store)
+        self.turns = Turns(self.store)
         self.attempts = AttemptWriter(self.store, self._high_water)
         self.errands = ErrandWriter(self.store, self._high_water)
         self.sightings = SightingWriter(self.store)

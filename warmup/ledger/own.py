@@ -58,7 +58,7 @@ class OwnWriter:
 
     async def last_good(self, mailbox_id: MailboxId) -> datetime | None:
         """When the mailbox was last read for its own traffic with success."""
-        return await self._store.read_together(_last_good, mailbox_id)
+        return await self._store.read_together(read_last_good, mailbox_id)
 
     async def last(self, mailbox_id: MailboxId) -> OwnReading | None:
         """The last reading, good or not."""
@@ -125,7 +125,8 @@ _LAST_GOOD: Final = Prepared(
 )
 
 
-def _last_good(connection: Connection, mailbox_id: MailboxId) -> datetime | None:
+def read_last_good(connection: Connection, mailbox_id: MailboxId) -> datetime | None:
+    """When the mailbox was last read with success."""
     found = _LAST_GOOD.first(connection, {"mailbox": mailbox_id})
     return None if found is None else found["at"]
 

@@ -154,10 +154,6 @@ class SlotWriter:
         """The mailboxes that have slots due, by their earliest."""
         return await self._store.read(_due, now)
 
-    async def due_of(self, mailbox_id: MailboxId, now: datetime) -> tuple[Slot, ...]:
-        """The mailbox's slots that are due, earliest first."""
-        return await self._store.read_together(_due_of, mailbox_id, now)
-
     async def next_due(self) -> datetime | None:
         """When the next waiting slot falls due; None where none waits."""
         return await self._store.read(_next_due)
@@ -392,7 +388,8 @@ def due_of_query(mailbox_id: Any, now: Any) -> Select[*tuple[Any, ...]]:
 _DUE_OF: Final = Prepared(due_of_query(bindparam("mailbox"), bindparam("now", type_=UtcDateTime())))
 
 
-def _due_of(connection: Connection, mailbox_id: MailboxId, now: datetime) -> tuple[Slot, ...]:
+def read_due_of(connection: Connection, mailbox_id: MailboxId, now: datetime) -> tuple[Slot, ...]:
+    """The mailbox's slots that are due, earliest first."""
     return _slots(_DUE_OF.all(connection, {"mailbox": mailbox_id, "now": now}))
 
 

@@ -13,7 +13,6 @@ row cost more than the look.
 import asyncio
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -24,6 +23,7 @@ from warmup.ledger.batch import Batch
 from warmup.ledger.database import Database
 from warmup.ledger.engines import Hand, engine_of, in_our_words
 from warmup.ledger.errors import LedgerBusy, LedgerError, LedgerFailed, LedgerMissing
+from warmup.ledger.worker import Worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -118,10 +118,11 @@ class _Thread:
     def __init__(self, database: Database, hand: Hand, *, durable: bool, guard: Guard | None = None) -> None:
         self._database = database
         self._engine = engine_of(database, hand, durable=durable)
+        self._connection: Connection | None = None
         self._guard = guard
         self._batch = Batch(self._alone)
         self.was_lost = False
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"ledger-{hand}")
+        self._worker = Worker(f"ledger-{hand}")
 
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.call(self._alone, lambda connection: work(connection, *args, **kwargs))
@@ -129,21 +130,43 @@ class _Thread:
     async def run_together(self, work: Callable[[Connection], T], then: Callable[[T], None] | None) -> T:
         outcome, is_first = self._batch.add(work, then)
         if is_first:
-            self._thread.submit(self._batch.run)
+            self._worker.give(self._batch.run)
         result: T = await outcome
         return result
 
     def _alone(self, work: Callable[[Connection], T]) -> T:
         """`work` in a transaction of its own."""
-        with in_our_words(self._database), self._engine.begin() as connection:
+        with in_our_words(self._database), self._transaction() as connection:
             if self._guard is not None and self._guard(connection):
                 self.was_lost = True
             return work(connection)
 
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        if self._database.file is None:
+            # Each asks first whether the server is still there.
+            with self._engine.begin() as connection:
+                yield connection
+            return
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            with self._connection.begin():
+                yield self._connection
+        except BaseException:
+            # Whatever it was, the next begins with another.
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
     async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: work(*args, **kwargs))
+        return await self._worker.ask(lambda: work(*args, **kwargs))
 
     def close(self) -> None:
-        self._thread.shutdown(wait=True)
+        self._worker.close()
+        self._let_go()
         self._engine.dispose()

@@ -95,7 +95,7 @@ async def send_test(mailbox: Mailbox, recipient: Mailbox, circle: Circle) -> Sen
 
     Raises WireError where the server could not be used, LedgerError where nothing may be sent.
     """
-    await read_own_traffic(mailbox, circle)
+    await read_own_traffic(mailbox, circle, last=await circle.ledger.own.last_good(mailbox.id))
     now = circle.clock.now()
     new = _drawn(mailbox, recipient, now, circle)
     names = (mailbox.name, recipient.name)

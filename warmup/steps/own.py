@@ -22,10 +22,9 @@ FIELDS = ("Message-ID", "From")
 WINDOW = timedelta(hours=24)
 
 
-async def read_own_traffic(mailbox: Mailbox, circle: Circle) -> None:
-    """Read Sent if the last reading has lived half its life. Trouble is noted, never raised."""
+async def read_own_traffic(mailbox: Mailbox, circle: Circle, *, last: datetime | None) -> None:
+    """Read Sent if the `last` good reading has lived half its life. Trouble is noted, never raised."""
     now = circle.clock.now()
-    last = await circle.ledger.own.last_good(mailbox.id)
     fresh = timedelta(minutes=circle.settings.limits.own_fresh_minutes)
     if last is not None and now - last < fresh / 2:
         return

@@ -7,6 +7,7 @@ follows from it is done at once (steps/aftermath). A unit that is cancelled in m
 outcome; the next start takes it for uncertain, and it is never sent again.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -36,15 +37,15 @@ log = structlog.get_logger("send")
 
 async def send(mailbox_id: MailboxId, circle: Circle) -> None:
     """Send what is due from one mailbox, earliest first. What servers answer is recorded, never raised."""
-    mailbox = await circle.mailbox(mailbox_id)
-    due = await _still_in_grace(await circle.ledger.slots.due_of(mailbox_id, circle.clock.now()), circle)
+    turn = await circle.ledger.turns.of(mailbox_id, circle.clock.now())
+    mailbox, due = turn.mailbox, await _still_in_grace(turn.due, circle)
     if not due or circle.dry_run:
         return
     if await is_left_alone(mailbox, Protocol.SMTP, circle):
         return
     if mailbox.may_send:
-        await read_own_traffic(mailbox, circle)
-    await _hand_over_all(mailbox, due, circle)
+        await read_own_traffic(mailbox, circle, last=turn.own_read_at)
+    await _hand_over_all(mailbox, due, turn.recipients, circle)
 
 
 async def _still_in_grace(due: tuple[Slot, ...], circle: Circle) -> tuple[Slot, ...]:
@@ -57,7 +58,9 @@ async def _still_in_grace(due: tuple[Slot, ...], circle: Circle) -> tuple[Slot, 
     return tuple(slot for slot in due if now <= slot.due_at + circle.grace)
 
 
-async def _hand_over_all(mailbox: Mailbox, due: tuple[Slot, ...], circle: Circle) -> None:
+async def _hand_over_all(
+    mailbox: Mailbox, due: tuple[Slot, ...], recipients: Mapping[MailboxId, Mailbox], circle: Circle
+) -> None:
     began, host = circle.clock.elapsed(), mailbox.smtp.host
     with circle.narrow.way(host, began) as is_open:
         if not is_open:
@@ -66,7 +69,8 @@ async def _hand_over_all(mailbox: Mailbox, due: tuple[Slot, ...], circle: Circle
             async with circle.doors.smtp(mailbox) as session:
                 await door_opened(mailbox, Protocol.SMTP, circle)
                 for slot in due:
-                    if not (session.usable and await _hand_over(slot, mailbox, session, circle)):
+                    to = recipients[slot.recipient_id]
+                    if not (session.usable and await _hand_over(slot, mailbox, to, session, circle)):
                         break
                 if circle.narrow.is_narrow(host, circle.clock.elapsed()):
                     # Kept warm, it would be a second connection beside the next mailbox's.
@@ -76,9 +80,8 @@ async def _hand_over_all(mailbox: Mailbox, due: tuple[Slot, ...], circle: Circle
     circle.process.smtp_session.observe(circle.clock.elapsed() - began)
 
 
-async def _hand_over(slot: Slot, mailbox: Mailbox, session: SmtpSession, circle: Circle) -> bool:
+async def _hand_over(slot: Slot, mailbox: Mailbox, recipient: Mailbox, session: SmtpSession, circle: Circle) -> bool:
     """Hand one slot over if it may go; False where nothing more should be said on this connection."""
-    recipient = await circle.mailbox(slot.recipient_id)
     content = await spelled(slot, mailbox, recipient, circle)
 
     try:

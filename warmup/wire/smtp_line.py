@@ -126,10 +126,13 @@ async def _dial(endpoint: Endpoint, network: Network) -> SmtpLine:
 
 async def _greeted_in_time(line: SmtpLine, endpoint: Endpoint, network: Network) -> None:
     """Wait for the greeting as long as the configuration says, unless the server waits for TLS itself."""
+    if endpoint.security is Security.TLS:
+        await _greeted(line, endpoint, network.smtp_timeout)
+        return
     greeting = asyncio.ensure_future(_greeted(line, endpoint, network.smtp_timeout))
     try:
         await asyncio.wait({greeting}, timeout=SOON_SECONDS)
-        if not greeting.done() and endpoint.security is not Security.TLS and await _awaits_tls(endpoint, network):
+        if not greeting.done() and await _awaits_tls(endpoint, network):
             raise Unreachable(
                 f"{endpoint} sends no greeting, for it speaks TLS from the start", hint="say security tls for this port"
             )
