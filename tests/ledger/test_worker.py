@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+from functools import partial
 
 import pytest
 
@@ -13,8 +14,12 @@ PATIENCE = 30.0
 
 async def test_what_is_given_is_done_in_order_by_one_thread() -> None:
     worker, done = Worker("one"), list[tuple[int, str]]()
+
+    def note(number: int) -> None:
+        done.append((number, threading.current_thread().name))
+
     for number in range(100):
-        worker.give(lambda number=number: done.append((number, threading.current_thread().name)))
+        worker.give(partial(note, number))
     assert await worker.ask(lambda: len(done)) == 100
     assert done == [(number, "one") for number in range(100)]
     worker.close()
@@ -55,7 +60,7 @@ def test_work_outlives_the_loop_that_asked_for_it() -> None:
 
     asyncio.run(leave())
     may_end.set()
-    worker.give(lambda: done.append("still there"))
+    worker.give(partial(done.append, "still there"))
     worker.close()
     assert done == ["still there"]
 
@@ -63,7 +68,7 @@ def test_work_outlives_the_loop_that_asked_for_it() -> None:
 def test_closing_waits_for_all_that_was_given_and_takes_no_more() -> None:
     worker, done = Worker("one"), list[int]()
     for number in range(1000):
-        worker.give(lambda number=number: done.append(number))
+        worker.give(partial(done.append, number))
     worker.close()
     assert len(done) == 1000
     with pytest.raises(RuntimeError, match="one was closed"):
@@ -71,14 +76,15 @@ def test_closing_waits_for_all_that_was_given_and_takes_no_more() -> None:
 
 
 def test_a_worker_that_nobody_holds_ends() -> None:
-    worker, seen = Worker("lonely"), list[threading.Thread]()
-    worker.give(lambda: seen.append(threading.current_thread()))
-    worker.close()
-    worker = Worker("lonely")
-    has_begun = threading.Event()
-    worker.give(lambda: (seen.append(threading.current_thread()), has_begun.set()) and None)
+    worker, seen, has_begun = Worker("lonely"), list[threading.Thread](), threading.Event()
+
+    def work() -> None:
+        seen.append(threading.current_thread())
+        has_begun.set()
+
+    worker.give(work)
     assert has_begun.wait(PATIENCE)
     del worker
     gc.collect()
-    seen[-1].join(PATIENCE)
-    assert not seen[-1].is_alive()
+    seen[0].join(PATIENCE)
+    assert not seen[0].is_alive()
