@@ -75,7 +75,7 @@ async def deliver(lab: Lab, fleet: Sequence[Mailbox], turn: int, circle: Circle)
     """One message from each, claimed, taken and laid into its recipient's inbox; looked for from now on."""
     of, now = {each.id: each for each in fleet}, circle.clock.now()
     for sender in fleet:
-        slot = ((await circle.ledger.turns.of(sender.id, now)).due)[0]
+        slot = ((await circle.ledger.turns.to_send(sender.id, now)).due)[0]
         claim = await circle.ledger.attempts.claim(slot.id, now=now, rules=rules(sender, circle), node=circle.node)
         if not isinstance(claim, Claimed):
             raise RuntimeError(f"round {turn}: {sender.address} could not send: {claim}")

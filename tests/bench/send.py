@@ -147,7 +147,7 @@ async def measured(course: Course, circle: Circle, workshop: Workshop, first: in
 async def _jobs(fleet: Sequence[Mailbox], circle: Circle) -> list[Job]:
     of = {each.id: each for each in fleet}
     now = circle.clock.now()
-    due = [(each, (await circle.ledger.turns.of(each.id, now)).due) for each in fleet]
+    due = [(each, (await circle.ledger.turns.to_send(each.id, now)).due) for each in fleet]
     return [Job(each, tuple((slot, of[slot.recipient_id]) for slot in slots)) for each, slots in due]
 
 

@@ -181,7 +181,7 @@ async def lived_through(world: World, senders: Sequence[Mailbox], at: datetime) 
         slots = [world.new_slot(n, at + n * MINUTE, seed) for n, seed in enumerate(recipients, start=1)]
         await world.ledger.slots.record(sender.id, as_recorded(at, answer), slots, now=at)
         await world.read_own(at, sender)
-        for slot in (await world.ledger.turns.of(sender.id, at + len(slots) * MINUTE)).due:
+        for slot in (await world.ledger.turns.to_send(sender.id, at + len(slots) * MINUTE)).due:
             await world.send(slot)
     return answers[0]
 

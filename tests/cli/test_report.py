@@ -48,7 +48,7 @@ async def a_day(world: World, sender: Mailbox, n: int, recipients: list[Mailbox]
     await world.ledger.slots.record(
         sender.id, NewDay(date=at.date(), day=n + 1, ceiling=8, target=8, lanes=lanes), slots, now=at
     )
-    for slot in (await world.ledger.turns.of(sender.id, at + 30 * MINUTE)).due:
+    for slot in (await world.ledger.turns.to_send(sender.id, at + 30 * MINUTE)).due:
         await world.send(slot)
         spam = slot.provider == "one.test" and n >= 9
         await world.see(slot, Placement.SPAM if spam else Placement.INBOX, slot.due_at + MINUTE)

@@ -113,7 +113,7 @@ class World:
         day = new_day(at, target=changes.pop("target", n))
         slots = [self.new_slot(i + 1, at + i * MINUTE, self.seeds[i % len(self.seeds)], **changes) for i in range(n)]
         await self.ledger.slots.record(sender.id, day, slots, now=at)
-        due = (await self.ledger.turns.of(sender.id, at + n * MINUTE)).due
+        due = (await self.ledger.turns.to_send(sender.id, at + n * MINUTE)).due
         return tuple(slot for slot in due if slot.date == day.date)
 
     async def claim(self, slot: Slot, at: datetime | None = None, rules: Rules = RULES) -> Claimed:

@@ -59,7 +59,7 @@ async def test_the_unique_key_refuses_a_second_first_attempt(world: World) -> No
 async def test_a_slot_that_ended_is_never_claimed_again(world: World, answer: Refused | Uncertain) -> None:
     (slot,) = await world.plan(1)
     await world.send(slot, answer)
-    assert (await world.ledger.turns.of(world.sender.id, NOW + HOUR)).due == ()
+    assert (await world.ledger.turns.to_send(world.sender.id, NOW + HOUR)).due == ()
     again = await world.ledger.attempts.claim(slot.id, now=NOW, rules=RULES, node="n", judge=lambda _: Go(ordinal=2))
     assert again == Wait(until=None, reason=Hindrance.ENDED)
 
@@ -152,5 +152,5 @@ async def test_a_cancelled_caller_leaves_a_whole_claim_behind(world: World) -> N
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     closed = await world.recover(NOW + 10 * MINUTE)
-    waiting = (await world.ledger.turns.of(world.sender.id, NOW + HOUR)).due
+    waiting = (await world.ledger.turns.to_send(world.sender.id, NOW + HOUR)).due
     assert closed + len(waiting) == len(slots)

@@ -49,7 +49,7 @@ async def test_a_backup_holds_what_was_committed_and_is_for_its_owner_alone(worl
     assert backup.read_backup(target) == made
     assert parts(tmp_path) == []
     copied = Ledger.open(url_of(target))
-    assert (await copied.turns.of(world.sender.id, second.due_at)).due == (second,)
+    assert (await copied.turns.to_send(world.sender.id, second.due_at)).due == (second,)
     await copied.close()
 
 

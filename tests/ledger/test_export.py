@@ -171,7 +171,7 @@ async def test_replies_name_what_they_answer_and_count_for_whom_they_answer(worl
     )
     await world.ledger.slots.record(bob.id, new_day(NOW, target=1), [answer], now=NOW)
     await world.read_own(NOW + HOUR, bob)
-    (waiting,) = (await world.ledger.turns.of(bob.id, NOW + HOUR)).due
+    (waiting,) = (await world.ledger.turns.to_send(bob.id, NOW + HOUR)).due
     await world.send(waiting)
     await world.see(waiting, Placement.INBOX, NOW + 2 * HOUR)
     rescue = await world.ledger.engagements.intend(slot.id, Action.RESCUE, mailbox_id=bob.id, now=NOW + HOUR)

@@ -159,7 +159,7 @@ async def test_a_purge_leaves_nothing_that_names_the_mailbox(world: World) -> No
     assert [(row["mailbox"], row["recipient"], row["in_reply_to"]) for row in rows] == [
         ("bob@one.test", f"purged-{world.sender.id}", None)
     ]
-    assert (await world.ledger.turns.of(world.sender.id, third.due_at + 99 * HOUR)).due == ()
+    assert (await world.ledger.turns.to_send(world.sender.id, third.due_at + 99 * HOUR)).due == ()
     assert await world.ledger.history.of(world.sender.id) == ()
     assert await world.recover(NOW + HOUR) == 0
     assert await world.ledger.mailboxes.by_id(other.id) == other

@@ -66,7 +66,7 @@ async def test_what_a_lease_closed_is_never_due_again(world: World) -> None:
     (slot,) = await world.plan(1)
     await claim_as(world, slot, "gone")
     await recover_as(world, "mine", claimed_by=slot.due_at)
-    assert (await world.ledger.turns.of(slot.mailbox_id, NOW + 2 * HOUR)).due == ()
+    assert (await world.ledger.turns.to_send(slot.mailbox_id, NOW + 2 * HOUR)).due == ()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ async def test_a_late_deferral_is_kept_and_not_made_again(world: World) -> None:
     await recover_as(world, "mine", claimed_by=slot.due_at)
     assert await world.end(claimed, DEFERRED, NOW + HOUR, retry_at=NOW + HOUR)
     assert await outcome_of(world, claimed) == ("deferred", "smtp", "4.7.1")
-    assert (await world.ledger.turns.of(slot.mailbox_id, NOW + 2 * HOUR)).due == ()
+    assert (await world.ledger.turns.to_send(slot.mailbox_id, NOW + 2 * HOUR)).due == ()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ async def test_recording_a_date_again_changes_nothing(world: World) -> None:
     other = [world.new_slot(number, NOW, world.seeds[1], language="fr") for number in range(1, 9)]
     assert not await world.ledger.slots.record(world.sender.id, new_day(NOW, target=99, day=7), other, now=NOW + HOUR)
     assert await world.ledger.history.of(world.sender.id) == before
-    assert (await world.ledger.turns.of(world.sender.id, NOW + HOUR)).due == slots
+    assert (await world.ledger.turns.to_send(world.sender.id, NOW + HOUR)).due == slots
 
 
 async def test_a_plan_that_fails_half_way_leaves_nothing(world: World) -> None:
@@ -43,7 +43,9 @@ async def test_a_large_plan_that_fails_at_its_end_leaves_nothing(world: World) -
     assert await world.ledger.history.of(world.sender.id) == ()
     assert await world.ledger.slots.next_due() is None
     assert await world.ledger.slots.record(world.sender.id, new_day(NOW, target=len(many)), many, now=NOW)
-    assert [slot.number for slot in (await world.ledger.turns.of(world.sender.id, NOW)).due] == [*range(1, ROWS + 2)]
+    assert [slot.number for slot in (await world.ledger.turns.to_send(world.sender.id, NOW)).due] == [
+        *range(1, ROWS + 2)
+    ]
 
 
 async def test_what_is_due_is_told_by_mailbox_and_in_order(world: World) -> None:
@@ -51,7 +53,7 @@ async def test_what_is_due_is_told_by_mailbox_and_in_order(world: World) -> None
     assert await world.ledger.slots.due(NOW - MINUTE) == ()
     assert await world.ledger.slots.next_due() == NOW
     assert await world.ledger.slots.due(NOW + 2 * MINUTE) == (world.sender.id,)
-    assert (await world.ledger.turns.of(world.sender.id, NOW + 2 * MINUTE)).due == slots[:3]
+    assert (await world.ledger.turns.to_send(world.sender.id, NOW + 2 * MINUTE)).due == slots[:3]
     assert await world.ledger.slots.get(slots[0].id) == slots[0]
 
 
@@ -68,7 +70,7 @@ async def test_shrinking_drops_the_latest_and_moves_none_of_the_rest(world: Worl
     await world.send(slots[0])
     shrink = world.ledger.slots.shrink
     assert await shrink(world.sender.id, NOW.date(), target=3, now=NOW, reason="slowed") == 2
-    assert (await world.ledger.turns.of(world.sender.id, NOW + HOUR)).due == slots[1:3]
+    assert (await world.ledger.turns.to_send(world.sender.id, NOW + HOUR)).due == slots[1:3]
     assert await shrink(world.sender.id, NOW.date(), target=4, now=NOW, reason="freed") == 0
     (day,) = await world.ledger.history.of(world.sender.id)
     assert day.target == 3

@@ -91,7 +91,7 @@ async def test_an_answer_by_others_lets_the_planned_one_lapse(world: World) -> N
     until = NOW + DAY
     answer = report(slot, Kind.REPLY, action="")
     assert await world.ledger.reports.record(world.sender.id, [answer], now=NOW + HOUR) == (answer,)
-    assert (await world.ledger.turns.of(bob.id, until)).due == ()
+    assert (await world.ledger.turns.to_send(bob.id, until)).due == ()
     assert (await world.ledger.status.totals()).replies == {"ann@send.test": 1}
 
 

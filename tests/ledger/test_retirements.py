@@ -94,6 +94,6 @@ async def answered(world: World, opener: Slot) -> Slot:
     slot = world.new_slot(1, at, world.sender, kind=Kind.REPLY, thread_id=opener.thread_id, in_reply_to=opener.id)
     await world.ledger.slots.record(bob.id, day, [slot], now=at)
     await world.read_own(at, bob)
-    (due,) = (await world.ledger.turns.of(bob.id, at)).due
+    (due,) = (await world.ledger.turns.to_send(bob.id, at)).due
     await world.send(due)
     return due

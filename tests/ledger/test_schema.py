@@ -139,7 +139,7 @@ async def test_the_copy_before_an_upgrade_holds_what_was_not_written_back_yet(fi
     copy = schema.copy_aside(world.ledger.path, "0000")
     assert copy.stat().st_mode & 0o777 == 0o600
     copied = Ledger.open(url_of(copy))
-    assert (await copied.turns.of(world.sender.id, slots[1].due_at)).due == slots
+    assert (await copied.turns.to_send(world.sender.id, slots[1].due_at)).due == slots
     await copied.close()
 
 

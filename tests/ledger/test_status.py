@@ -60,7 +60,7 @@ async def test_a_message_that_went_at_the_second_try_is_one(world: World) -> Non
 async def test_another_date_begins_with_nothing_and_the_ramp_stays_where_it_was(world: World) -> None:
     day = replace(new_day(NOW, target=3, day=4), capped_by=Cap.LIMIT, reason="the limit is lower")
     await world.ledger.slots.record(world.sender.id, day, [world.new_slot(1, NOW, world.seeds[0])], now=NOW)
-    (slot,) = (await world.ledger.turns.of(world.sender.id, NOW)).due
+    (slot,) = (await world.ledger.turns.to_send(world.sender.id, NOW)).due
     await world.send(slot)
     today, tomorrow = await seen(world, NOW + HOUR), await seen(world, NOW + DAY)
     assert (today.day, today.target_today, today.sent_today) == (4, 3, 1)

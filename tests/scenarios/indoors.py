@@ -110,7 +110,7 @@ class Stage:
 
     async def due(self, circle: Circle, address: str = ANNA) -> list[Slot]:
         """The mailbox's slots that wait, earliest first."""
-        return list((await circle.ledger.turns.of(self.ids[address], self.clock.now() + timedelta(days=1))).due)
+        return list((await circle.ledger.turns.to_send(self.ids[address], self.clock.now() + timedelta(days=1))).due)
 
     async def send_next(self, circle: Circle, address: str = ANNA) -> Slot:
         """Send the mailbox's next slot when it is due."""

@@ -46,7 +46,7 @@ async def test_a_new_date_waits_for_what_the_old_one_has_left(ledger: Ledger) ->
     circle = replace(seen.circle(), clock=clock, grammars=shipped(), key=b"k" * 32, node="test")
     await plan_day(moved, on, circle)
 
-    due = (await ledger.turns.of(world.sender.id, NOW + timedelta(days=3))).due
+    due = (await ledger.turns.to_send(world.sender.id, NOW + timedelta(days=3))).due
     new = [slot.due_at for slot in due if slot.date == on]
     assert new
     assert min(new) > last

@@ -63,7 +63,7 @@ async def planned(fleet: Fleet) -> dict[str, list[tuple[Any, ...]]]:
     """Every sender's slots of today, by what was decided; ids depend on who was recorded first."""
     today, found = date_of(fleet.clock.now(), fleet.senders[0].zone), {}
     for sender in await fleet.world.ledger.mailboxes.list():
-        slots = (await fleet.world.ledger.turns.of(sender.id, fleet.clock.now() + DAY)).due
+        slots = (await fleet.world.ledger.turns.to_send(sender.id, fleet.clock.now() + DAY)).due
         found[sender.address] = [decided(slot) for slot in slots if slot.date == today]
     return found
 
@@ -99,7 +99,7 @@ async def test_a_second_pass_changes_nothing_whatever_went_meanwhile(fleets: lis
     await plan_due(fleet.circle())
     before = await planned(fleet)
     today = date_of(fleet.clock.now(), fleet.senders[0].zone)
-    first = ((await fleet.world.ledger.turns.of(fleet.senders[0].id, fleet.clock.now() + DAY)).due)[0]
+    first = ((await fleet.world.ledger.turns.to_send(fleet.senders[0].id, fleet.clock.now() + DAY)).due)[0]
     await fleet.world.read_own(first.due_at, fleet.senders[0])
     await fleet.world.send(first)
 

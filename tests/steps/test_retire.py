@@ -71,7 +71,7 @@ class Fleet:
             for n, seed in enumerate(self.seeds)
         ]
         await self.world.ledger.slots.record(sender.id, new_day(at, target=len(slots)), slots, now=at)
-        return (await self.world.ledger.turns.of(sender.id, at + DAY / 2)).due
+        return (await self.world.ledger.turns.to_send(sender.id, at + DAY / 2)).due
 
     def seed(self, address: str) -> Mailbox:
         return next(seed for seed in self.seeds if seed.address == address)
@@ -92,7 +92,7 @@ async def test_it_is_retired_and_left_out_from_the_next_date_on(fleet: Fleet) ->
     today = date_of(circle.clock.now(), fleet.senders[0].zone)
     room = {lane.provider: lane.seeds for lane in (await view_of(fleet.senders[0], today, circle)).lanes}
     await plan_day(fleet.senders[0], today, circle)
-    before = (await ledger.turns.of(fleet.senders[0].id, circle.clock.now() + DAY)).due
+    before = (await ledger.turns.to_send(fleet.senders[0].id, circle.clock.now() + DAY)).due
 
     await retire(circle)
     await retire(circle)
@@ -101,7 +101,7 @@ async def test_it_is_retired_and_left_out_from_the_next_date_on(fleet: Fleet) ->
     assert retired.candidate == Candidate(Suspect.SEED, BAD)
     assert retired.reason.startswith("8 of 8 went wrong")
     # What is planned stays, and so does the room of a date that had begun.
-    assert (await ledger.turns.of(fleet.senders[0].id, circle.clock.now() + DAY)).due == before
+    assert (await ledger.turns.to_send(fleet.senders[0].id, circle.clock.now() + DAY)).due == before
     assert {lane.provider: lane.seeds for lane in (await view_of(fleet.senders[0], today, circle)).lanes} == room
     fleet.clock.raise_to(fleet.clock.now() + DAY)
     tomorrow = today + DAY
@@ -109,7 +109,7 @@ async def test_it_is_retired_and_left_out_from_the_next_date_on(fleet: Fleet) ->
     assert lanes == {**room, "one.test": room["one.test"] - SEED_DAILY}
     for sender in fleet.senders:
         await plan_day(sender, tomorrow, circle)
-        slots = (await ledger.turns.of(sender.id, circle.clock.now() + DAY)).due
+        slots = (await ledger.turns.to_send(sender.id, circle.clock.now() + DAY)).due
         assert slots
         assert fleet.seed(BAD).id not in {slot.recipient_id for slot in slots if slot.date == tomorrow}
 
@@ -139,7 +139,7 @@ async def test_an_answer_says_its_threads_grammar(fleet: Fleet) -> None:
     circle, ledger = fleet.circle(), fleet.world.ledger
     seed = fleet.seeds[1]
     await plan_day(seed, date_of(circle.clock.now(), seed.zone), circle)
-    slots = (await ledger.turns.of(seed.id, circle.clock.now() + DAY)).due
+    slots = (await ledger.turns.to_send(seed.id, circle.clock.now() + DAY)).due
     answers = [slot for slot in slots if slot.in_reply_to is not None]
     assert answers
     for answer in answers:

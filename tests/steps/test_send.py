@@ -232,7 +232,7 @@ async def test_waits_of_one_slot_differ_from_those_of_the_next(stage: Stage, cir
     first = await circle.ledger.slots.next_due()
     assert first is not None
     stage.clock.raise_to(first)
-    assert len((await circle.ledger.turns.of(stage.ids[ANNA], first)).due) < len(slots)
+    assert len((await circle.ledger.turns.to_send(stage.ids[ANNA], first)).due) < len(slots)
 
 
 async def test_a_refused_message_is_not_due_again_and_the_next_one_goes(stage: Stage, circle: Circle) -> None:

@@ -138,9 +138,11 @@ class SightingWriter:
         """Put off the next look at messages that were not found yet."""
         await self._store.write(_look_again, again)
 
-    async def looked(self, mailbox_id: MailboxId, folder: str, *, now: datetime, error: str | None = None) -> None:
-        """Keep that a folder was read, or why it could not be."""
-        await self._store.write_together(
+    async def looked(
+        self, mailbox_id: MailboxId, folder: str, *, now: datetime, error: str | None = None
+    ) -> tuple[Watch, ...]:
+        """Keep that a folder was read, or why it could not be; what is awaited at the mailbox still."""
+        return await self._store.write_together(
             lambda connection: _looked(connection, mailbox_id, folder, now=now, error=error)
         )
 
@@ -348,12 +350,15 @@ def _stop_looking(connection: Connection, slot_ids: tuple[SlotId, ...]) -> None:
         _END_WATCH.run(connection, {"slot": slot_id})
 
 
-def _looked(connection: Connection, mailbox_id: MailboxId, folder: str, *, now: datetime, error: str | None) -> None:
+def _looked(
+    connection: Connection, mailbox_id: MailboxId, folder: str, *, now: datetime, error: str | None
+) -> tuple[Watch, ...]:
     look = {"mailbox_id": mailbox_id, "folder": folder, "at": now, "ok": error is None, "error": error}
     _LOOK.run(connection, look)
     again = now + (LISTEN_EVERY if error is None else LISTEN_AGAIN)
     _LISTEN_ON.run(connection, {"mailbox": mailbox_id, "again_at": again})
     _LISTENED.run(connection, {"mailbox": mailbox_id, "now": now})
+    return _awaited(connection, mailbox_id)
 
 
 def _read_since(connection: Connection, mailbox_id: MailboxId, instant: datetime) -> frozenset[str]:

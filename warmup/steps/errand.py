@@ -158,7 +158,8 @@ async def _look_once(test: Sent, circle: Circle, *, widely: bool) -> str:
     """One look; what went wrong without ending it, or nothing. Raises WireError."""
     mailbox = test.recipient
     async with circle.doors.imap(mailbox) as session:
-        found = await look(mailbox, session, circle)
+        known = await circle.ledger.sightings.cursors(mailbox.id)
+        found = await look(mailbox, known, session, circle)
         if widely and test.slot_id not in found:
             elsewhere = await _search(test, session, circle)
             if elsewhere is not None:

@@ -63,29 +63,29 @@ def watched(mailbox: Mailbox) -> tuple[Watched, ...]:
 
 async def observe(mailbox_id: MailboxId, circle: Circle) -> None:
     """Look once. Servers that cannot be reached or refuse are noted as a failed look, never raised."""
-    mailbox = await circle.mailbox(mailbox_id)
+    turn = await circle.ledger.turns.to_look(mailbox_id)
+    mailbox = turn.mailbox
     if await is_left_alone(mailbox, Protocol.IMAP, circle):
         return
     began, now = circle.clock.elapsed(), circle.clock.now()
     try:
         async with circle.doors.imap(mailbox) as session:
             await door_opened(mailbox, Protocol.IMAP, circle)
-            found = await look(mailbox, session, circle)
-            await circle.ledger.sightings.looked(mailbox_id, "", now=circle.clock.now())
+            found = await look(mailbox, turn.cursors, session, circle)
+            awaited = await circle.ledger.sightings.looked(mailbox_id, "", now=circle.clock.now())
             if mailbox.engage and not circle.dry_run:
                 await engage(mailbox, session, circle, news=bool(found))
         was_read = True
     except WireError as error:
         await door_shut(mailbox, Protocol.IMAP, error, circle)
-        await circle.ledger.sightings.looked(mailbox_id, "", now=now, error=str(error))
+        awaited = await circle.ledger.sightings.looked(mailbox_id, "", now=now, error=str(error))
         was_read = False
     circle.process.imap_check.observe(circle.clock.elapsed() - began)
-    await _conclude(mailbox_id, now, circle, was_read=was_read)
+    await _conclude(mailbox_id, awaited, now, circle, was_read=was_read)
 
 
-async def look(mailbox: Mailbox, session: ImapSession, circle: Circle) -> list[SlotId]:
-    """Read what is new in every watched folder; what was found is durable. Raises WireError."""
-    known = await circle.ledger.sightings.cursors(mailbox.id)
+async def look(mailbox: Mailbox, known: Mapping[str, Cursor], session: ImapSession, circle: Circle) -> list[SlotId]:
+    """Read what is new in every watched folder since `known`; what was found is durable. Raises WireError."""
     return [
         slot_id
         for folder in watched(mailbox)
@@ -216,9 +216,11 @@ async def _in_promotions(found: list[NewSighting], session: ImapSession) -> list
     ]
 
 
-async def _conclude(mailbox_id: MailboxId, now: datetime, circle: Circle, *, was_read: bool) -> None:
+async def _conclude(
+    mailbox_id: MailboxId, awaited: Sequence[Watch], now: datetime, circle: Circle, *, was_read: bool
+) -> None:
     """What was due and not found: missing after its deadline, given up where nothing could be read, else again."""
-    due = [watch for watch in await circle.ledger.sightings.awaited(mailbox_id) if watch.look_at <= now]
+    due = [watch for watch in awaited if watch.look_at <= now]
 
     verdicts = [_verdict(watch, now, circle, was_read=was_read) for watch in due]
 

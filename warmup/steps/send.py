@@ -37,7 +37,7 @@ log = structlog.get_logger("send")
 
 async def send(mailbox_id: MailboxId, circle: Circle) -> None:
     """Send what is due from one mailbox, earliest first. What servers answer is recorded, never raised."""
-    turn = await circle.ledger.turns.of(mailbox_id, circle.clock.now())
+    turn = await circle.ledger.turns.to_send(mailbox_id, circle.clock.now())
     mailbox, due = turn.mailbox, await _still_in_grace(turn.due, circle)
     if not due or circle.dry_run:
         return
