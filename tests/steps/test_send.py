@@ -3,7 +3,8 @@
 anna's slots are put into the ledger as the tests need them; the clock stands at the first one's due instant.
 """
 
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -402,6 +403,21 @@ class Disk:
         raise LedgerFailed("no space left")
 
 
+class Counting(Disk):
+    """A disk that takes everything, and does something `before` the write of a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+        self.before: dict[int, Callable[[], None]] = {}
+
+    def __call__(self, connection: Connection) -> bool:
+        self.writes += 1
+        if self.writes in self.before:
+            self.before[self.writes]()
+        return super().__call__(connection)
+
+
 class LatePromise(Disk):
     """A disk that took the claim, and whose word for it was lost."""
 
@@ -489,6 +505,67 @@ async def test_an_outcome_is_recorded_as_soon_as_the_disk_takes_it_and_the_next_
         assert logged(logs, "outcome not recorded yet") == [late, late]
         assert stage.sandbox.record.received == tuple(slot.message_id for slot in slots)
         assert [row["outcome"] for row in await attempted(circle)] == ["accepted", "accepted"]
+
+
+async def test_an_acceptance_and_the_claim_behind_it_are_one_commit(stage: Stage) -> None:
+    disk = Counting()
+    async with guarded(stage, disk) as circle:
+        slots = await planned(stage, circle, BERT, CARL, BERT, apart=timedelta())
+        disk.writes = 0
+        await send(stage.ids[ANNA], circle)
+        assert stage.sandbox.record.received == tuple(slot.message_id for slot in slots)
+        # A claim, twice an outcome with a claim behind it, and an outcome.
+        assert disk.writes == 4
+        assert [row["outcome"] for row in await attempted(circle)] == ["accepted"] * 3
+
+
+async def test_a_claim_behind_an_acceptance_that_stood_although_it_failed_is_given_back(stage: Stage) -> None:
+    disk = LatePromise()
+    async with guarded(stage, disk) as circle:
+        first, second, third = await planned(stage, circle, BERT, CARL, BERT, apart=timedelta())
+        disk.slot, disk.circle, disk.sender = second, circle, await circle.mailbox(stage.ids[ANNA])
+        disk.sound, disk.broken = 1, 1
+        with capture_logs() as logs:
+            await send(stage.ids[ANNA], circle)
+        ended = [(line["slot"], line["verdict"]) for line in logged(logs, "attempt")]
+        assert ended == [(first.id, "accepted"), (second.id, "deferred")]
+        assert stage.sandbox.record.received == (first.message_id,)
+        assert [row["outcome"] for row in await attempted(circle)] == ["accepted", "deferred"]
+        assert third in await stage.due(circle)
+
+
+async def test_a_claim_behind_an_acceptance_without_its_mark_is_given_back_and_ends_the_session(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Counting()
+    async with guarded(stage, disk) as circle:
+        first, second, third = await planned(stage, circle, BERT, CARL, BERT, apart=timedelta())
+
+        def fill_the_disk() -> None:
+            monkeypatch.setattr(os, "pwrite", lambda *_: 0)
+
+        disk.writes, disk.before = 0, {2: fill_the_disk}
+        with capture_logs() as logs:
+            await send(stage.ids[ANNA], circle)
+        ended = [(line["slot"], line["verdict"]) for line in logged(logs, "attempt")]
+        assert ended == [(first.id, "accepted"), (second.id, "deferred")]
+        assert "No space left on device" in logged(logs, "attempt")[1]["reason"]
+        assert stage.sandbox.record.received == (first.message_id,)
+        assert third in await stage.due(circle)
+
+
+async def test_what_is_not_due_yet_behind_an_acceptance_waits_and_the_one_after_it_goes(stage: Stage) -> None:
+    disk = Counting()
+    async with guarded(stage, disk) as circle:
+        first, held, third = await planned(stage, circle, BERT, CARL, BERT, apart=timedelta())
+        hold = NewHold(until=DUE + 5 * MINUTE, reason="slow down", provider="three.test")
+        await circle.ledger.attempts.hold(held.account_id, hold, now=DUE)
+        disk.writes = 0
+        await send(stage.ids[ANNA], circle)
+        assert stage.sandbox.record.received == (first.message_id, third.message_id)
+        assert await stage.due(circle) == [held]
+        # The answer behind the first is a wait: the third is claimed for itself.
+        assert disk.writes == 4
 
 
 @pytest.mark.parametrize(("kind", "again"), [(Kind.NEW, True), (Kind.TEST, False)])

@@ -107,11 +107,32 @@ class AttemptWriter:
             lambda connection: claim_one(connection, slot_id, now=now, rules=rules, node=node, judge=judge),
             then=self._mark,
         )
-        match answer:
-            case (claimed, _):
-                return claimed
-            case _:
-                return answer
+        return _told(answer)
+
+    async def outcome_and_claim(
+        self,
+        attempt_id: AttemptId,
+        answer: Answer,
+        following: SlotId,
+        *,
+        now: datetime,
+        look_at: datetime,
+        deadline_at: datetime,
+        rules: Rules,
+        node: str,
+        judge: Judge = may_go,
+    ) -> Claimed | Wait | Lapse:
+        """Record how an attempt ended, and behind it claim the next slot: both in one transaction, or neither.
+
+        Raises and answers as `claim` does; Unmarked: what ended is recorded, and all of the claim but its mark.
+        """
+        watch = _Watch(look_at=look_at, deadline_at=deadline_at)
+
+        def work(connection: Connection) -> tuple[Claimed, Mark] | Wait | Lapse:
+            _end(connection, attempt_id, ended(answer), Source.SMTP, now, None, watch)
+            return claim_one(connection, following, now=now, rules=rules, node=node, judge=judge)
+
+        return _told(await self._store.write_together(work, then=self._mark))
 
     def _mark(self, answer: "tuple[Claimed, Mark] | Wait | Lapse") -> None:
         """After the claim is durable, and before anybody is told."""
@@ -194,6 +215,14 @@ class AttemptWriter:
     async def used_by_domain(self, domain: str, *, now: datetime, margin: timedelta) -> int:
         """The same for all mailboxes of a domain together."""
         return await self._store.read(OF_DOMAIN.used, domain, now=now, margin=margin)
+
+
+def _told(answer: "tuple[Claimed, Mark] | Wait | Lapse") -> Claimed | Wait | Lapse:
+    match answer:
+        case (claimed, _):
+            return claimed
+        case _:
+            return answer
 
 
 def ended(answer: Answer) -> Ended:

@@ -1,13 +1,16 @@
 """One slot, from due to done (DESIGN): connect, claim, hand over, record. Then the next slot on the same connection.
 
-Nothing is claimed until there is a server to talk to, and the message is composed before the claim, so that nothing of
-ours can fail between the durable intent and MAIL FROM. The outcome is a row of its own, committed before the next
-claim on this connection: while the disk takes nothing, an outcome is tried again and again, and nothing else goes. What
-follows from it is done at once (steps/aftermath). A unit that is cancelled in mid-flight leaves the attempt without an
-outcome; the next start takes it for uncertain, and it is never sent again.
+Nothing is claimed until there is a server to talk to, and what is due is composed before the first claim, so that
+nothing of ours can fail between a durable intent and MAIL FROM. The outcome is a row of its own, and durable before
+anything else is said on this connection: while the disk takes nothing, an outcome is tried again and again, and nothing
+else goes. What follows from it is done at once (steps/aftermath). Nothing follows from an acceptance: then the next
+claim is asked for together with it, behind it in the same commit, for a disk may take longer than a server. A unit that
+is cancelled in mid-flight leaves the attempt without an outcome; the next start takes it for uncertain, and it is never
+sent again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -68,10 +71,8 @@ async def _hand_over_all(
         try:
             async with circle.doors.smtp(mailbox) as session:
                 await door_opened(mailbox, Protocol.SMTP, circle)
-                for slot in due:
-                    to = recipients[slot.recipient_id]
-                    if not (session.usable and await _hand_over(slot, mailbox, to, session, circle)):
-                        break
+                letters = [await _letter(slot, mailbox, recipients[slot.recipient_id], circle) for slot in due]
+                await _one_by_one(letters, mailbox, session, circle)
                 if circle.narrow.is_narrow(host, circle.clock.elapsed()):
                     # Kept warm, it would be a second connection beside the next mailbox's.
                     await session.close()
@@ -80,30 +81,90 @@ async def _hand_over_all(
     circle.process.smtp_session.observe(circle.clock.elapsed() - began)
 
 
-async def _hand_over(slot: Slot, mailbox: Mailbox, recipient: Mailbox, session: SmtpSession, circle: Circle) -> bool:
-    """Hand one slot over if it may go; False where nothing more should be said on this connection."""
-    content = await spelled(slot, mailbox, recipient, circle)
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A slot that may go, composed."""
 
+    slot: Slot
+    recipient: Mailbox
+    envelope: Envelope
+
+
+async def _letter(slot: Slot, mailbox: Mailbox, recipient: Mailbox, circle: Circle) -> _Letter:
+    content = await spelled(slot, mailbox, recipient, circle)
+    return _Letter(slot, recipient, Envelope(sender=mailbox.address, recipient=recipient.address, content=content))
+
+
+async def _one_by_one(letters: Sequence[_Letter], mailbox: Mailbox, session: SmtpSession, circle: Circle) -> None:
+    """Hand over those that may go, until nothing more should be said on this connection."""
+    asked: Claimed | Wait | Lapse | None = None
+    for each, following in zip(letters, (*letters[1:], None), strict=True):
+        if asked is None and not session.usable:
+            return
+        claim, asked = asked or await _claim(each.slot, mailbox, circle), None
+        match claim:
+            case Claimed() as claimed:
+                answer = await session.submit(each.envelope)
+                if isinstance(answer, Accepted) and following is not None and session.usable:
+                    asked = await _record_and_claim(claimed, answer, following.slot, mailbox, circle)
+                    if asked is None:
+                        return
+                    continue
+                await record(claimed, mailbox, answer, circle)
+                if not await follow(answer, claimed.slot, mailbox, each.recipient, circle):
+                    return
+            case Wait(until=until, reason=reason):
+                log.debug("waits", slot=each.slot.id, mailbox=mailbox.id, reason=reason.value, until=until)
+            case Lapse(reason=reason):
+                log.info("lapsed", slot=each.slot.id, mailbox=mailbox.id, reason=reason.value)
+            case None:
+                return
+
+
+async def _record_and_claim(
+    claimed: Claimed, answer: Accepted, following: Slot, mailbox: Mailbox, circle: Circle
+) -> Claimed | Wait | Lapse | None:
+    """Keep that a message was taken, and claim the next in the same commit; what `_claim` says of that."""
+    now = circle.clock.now()
+    look_at, deadline_at = _watched_from(now, circle)
     try:
-        claim = await circle.ledger.attempts.claim(
+        asked = await circle.ledger.attempts.outcome_and_claim(
+            claimed.id,
+            answer,
+            following.id,
+            now=now,
+            rules=rules(mailbox, circle),
+            node=circle.node,
+            look_at=look_at,
+            deadline_at=deadline_at,
+        )
+    except Unmarked as failure:
+        _note(claimed, mailbox, answer, now, circle)
+        await give_back(failure.claimed, mailbox, str(failure), circle)
+        return None
+    except LedgerFailed as failure:
+        log.debug("outcome not recorded yet", slot=claimed.slot.id, mailbox=mailbox.id, error=str(failure))
+        await record(claimed, mailbox, answer, circle)
+        if (after_all := await _claimed_after_all(following, circle)) is not None:
+            await give_back(after_all, mailbox, str(failure), circle)
+            return None
+        return await _claim(following, mailbox, circle)
+    _note(claimed, mailbox, answer, now, circle)
+    return asked
+
+
+async def _claim(slot: Slot, mailbox: Mailbox, circle: Circle) -> Claimed | Wait | Lapse | None:
+    """Claim a slot if it may go; None where the ledger takes nothing, and nothing more should be said."""
+    try:
+        return await circle.ledger.attempts.claim(
             slot.id, now=circle.clock.now(), rules=rules(mailbox, circle), node=circle.node
         )
     except Unmarked as failure:
         await give_back(failure.claimed, mailbox, str(failure), circle)
-        return False
     except LedgerFailed as failure:
         if (claimed := await _claimed_after_all(slot, circle)) is not None:
             await give_back(claimed, mailbox, str(failure), circle)
-        return False
-    match claim:
-        case Claimed() as claimed:
-            answer = await submit(claimed, mailbox, recipient, content, session, circle)
-            return await follow(answer, claimed.slot, mailbox, recipient, circle)
-        case Wait(until=until, reason=reason):
-            log.debug("waits", slot=slot.id, mailbox=mailbox.id, reason=reason.value, until=until)
-        case Lapse(reason=reason):
-            log.info("lapsed", slot=slot.id, mailbox=mailbox.id, reason=reason.value)
-    return True
+    return None
 
 
 async def _claimed_after_all(slot: Slot, circle: Circle) -> Claimed | None:
@@ -132,19 +193,32 @@ async def submit(
 
 async def record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
     """Keep how a claimed message fared, durably; what was deferred is due again, unless somebody waits for it."""
-    now, slot, observe = circle.clock.now(), claimed.slot, circle.settings.observe
-    retry_at = _retry_at(claimed, answer, now, circle)
-    watch_from = {
-        "look_at": first_look(now, first=timedelta(seconds=observe.first_seconds)),
-        "deadline_at": deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
-    }
+    now = circle.clock.now()
+    retry_at, (look_at, deadline_at) = _retry_at(claimed, answer, now, circle), _watched_from(now, circle)
     while True:
         try:
-            await circle.ledger.attempts.outcome(claimed.id, answer, now=now, retry_at=retry_at, **watch_from)
+            await circle.ledger.attempts.outcome(
+                claimed.id, answer, now=now, retry_at=retry_at, look_at=look_at, deadline_at=deadline_at
+            )
             break
         except LedgerFailed as failure:
-            log.debug("outcome not recorded yet", slot=slot.id, mailbox=mailbox.id, error=str(failure))
+            log.debug("outcome not recorded yet", slot=claimed.slot.id, mailbox=mailbox.id, error=str(failure))
         await pause(circle.settings.daemon.tick_seconds)
+    _note(claimed, mailbox, answer, now, circle)
+
+
+def _watched_from(now: datetime, circle: Circle) -> tuple[datetime, datetime]:
+    """When what was sent at `now` is first looked for, and after which it is missing."""
+    observe = circle.settings.observe
+    return (
+        first_look(now, first=timedelta(seconds=observe.first_seconds)),
+        deadline(now, missing_after=timedelta(hours=observe.missing_after_hours)),
+    )
+
+
+def _note(claimed: Claimed, mailbox: Mailbox, answer: Answer, now: datetime, circle: Circle) -> None:
+    """Count and say what is recorded."""
+    slot = claimed.slot
     circle.process.slot_lag.observe(max(0.0, (now - slot.due_at).total_seconds()))
     log.info(
         "attempt",
