@@ -1,7 +1,8 @@
 """`python -m tests.bench.scale`: what a mailbox's day costs, fitted on small fleets and held against a large one.
 
-A day of a fleet costs so much for each mailbox (planning, judging, reading its own traffic) and so much for each
-message (sending, looking, weighing): `fitted` on two fleets of the same size with little and with much to send.
+A day costs something by itself (ticks, the first pages of every table), so much for each mailbox (planning, judging,
+reading its own traffic) and so much for each message (sending, looking, weighing): `fitted` on three days, of a fleet
+with little to send, the same with much, and a larger one with little.
 Then every fiftieth of 100,000 mailboxes lives a day, with another volume, and what it cost is held against what the
 model says. A day is rehearsed, on real servers of the sandbox in a process of its own and on a PostgreSQL of the run's
 own, with fsync on; the books are the kernel's, PostgreSQL's and the daemon's own /metrics. What a daemon costs that has
@@ -32,7 +33,7 @@ EACH = 4
 OTHERS, RECEIVERS = 3, 5
 """Domains that a mail world has besides companies; and the receivers that the mailboxes are at."""
 
-SMALL, LITTLE, MUCH = 200, 4, 16
+SMALL, MORE, LITTLE, MUCH = 200, 600, 4, 16
 """Mailboxes of the fleets it is fitted on, and the messages a day that each of them means to send."""
 
 LARGE, BETWEEN = 2_000, 10
@@ -94,21 +95,24 @@ class Lived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What a day costs for each mailbox, and for each message."""
+    """What a day costs by itself, for each mailbox, and for each message."""
 
+    day: Cost
     mailbox: Cost
     message: Cost
 
     def of(self, mailboxes: float, messages: float) -> Cost:
         """What a fleet's day costs."""
-        return self.mailbox.times(mailboxes) + self.message.times(messages)
+        return self.day + self.mailbox.times(mailboxes) + self.message.times(messages)
 
 
-def fitted(little: Lived, much: Lived) -> Model:
-    """The model of two days of fleets that are as large, and of which one sends more."""
+def fitted(little: Lived, much: Lived, larger: Lived) -> Model:
+    """The model of three days: `much` is of a fleet as large as `little`, and `larger` of a larger one."""
     message = (much.cost - little.cost).times(1 / (much.messages - little.messages))
-    mailbox = (little.cost - message.times(little.messages)).times(1 / little.mailboxes)
-    return Model(mailbox=mailbox, message=message)
+    more = larger.cost - little.cost - message.times(larger.messages - little.messages)
+    mailbox = more.times(1 / (larger.mailboxes - little.mailboxes))
+    rest = little.cost - mailbox.times(little.mailboxes) - message.times(little.messages)
+    return Model(day=rest, mailbox=mailbox, message=message)
 
 
 def a_day(server: Server, mailboxes: int, target: int, seconds: float) -> Lived:
@@ -227,11 +231,15 @@ def main() -> None:
     figures: list[Figure] = []
     server = Server.start(durable=True)
     try:
-        little, much = (a_day(server, SMALL, target, options.small_seconds) for target in (LITTLE, MUCH))
-        for each in (little, much):
+        days = [
+            a_day(server, mailboxes, target, options.small_seconds)
+            for mailboxes, target in ((SMALL, LITTLE), (SMALL, MUCH), (MORE, LITTLE))
+        ]
+        for each in days:
             told(each)
-        model = fitted(little, much)
-        for name, cost in (("a mailbox's day", model.mailbox), ("a message", model.message)):
+        model = fitted(*days)
+        parts = (("a day", model.day), ("a mailbox's day", model.mailbox), ("a message", model.message))
+        for name, cost in parts:
             print(f"{name}: " + ", ".join(f"{what} {value:.4g}" for what, value in cost.items()), flush=True)
         if options.large:
             large = a_day(server, options.large, BETWEEN, options.large_seconds)

@@ -1,4 +1,4 @@
-"""kill -9 at eight points of a message's way, again and again, at each of them for certain and not by luck.
+"""kill -9 at ten points of a message's way, again and again, at each of them for certain and not by luck.
 
 The servers stop at the named point and say so; then the daemon is killed, and started again. Two points are the
 ledger's: there its write lock is held from beside, so that the daemon stands before the commit when it is killed. The
@@ -23,7 +23,7 @@ from tests.torture.places import FILE, Place
 from tests.torture.stage import GRACE, TICK_SECONDS, DirectedStage
 
 SPEED = 1500.0
-KILLS = {Form.SHORT: (9,), Form.FULL: (100, 100)}
+KILLS = {Form.SHORT: (10,), Form.FULL: (100, 100)}
 """Of each stage; stages are played side by side, since much of the time is a start."""
 ACCOUNTS = 4
 MISSING_AFTER_HOURS = {Form.SHORT: 4, Form.FULL: 24}
@@ -50,6 +50,7 @@ class Point:
 POINTS = (
     Point(name="before connect", stop="greeting", in_flight=False),
     Point(name="after MAIL", stop="mail"),
+    Point(name="after MAIL of the next", stop="next"),
     Point(name="after RCPT", stop="rcpt"),
     Point(name="after 354", stop="start"),
     Point(name="inside DATA", stop="data"),

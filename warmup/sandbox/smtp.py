@@ -50,6 +50,7 @@ class _Submission(SMTP):
         self._door = door
         self.fault: Fault | None = None
         self.closing = False
+        self.has_sent = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -155,12 +156,14 @@ class SmtpDoor:
         return [*responses[:-1], "250-ENHANCEDSTATUSCODES", responses[-1]]
 
     async def handle_MAIL(  # noqa: N802
-        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+        self, server: _Submission, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Refuse a reverse-path that is not the account's own."""
         if address.lower() != _login(session):
             return "553 5.7.1 Sender address not owned by the account"
         await self.stops.pass_by(Stop.MAIL, _login(session))
+        if server.has_sent:
+            await self.stops.pass_by(Stop.NEXT, _login(session))
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 OK"
@@ -190,6 +193,7 @@ class SmtpDoor:
         assert content is not None
         await self.stops.pass_by(Stop.DOT, _login(session))
         reply = self._answer(_login(session), envelope.rcpt_tos[0], content, fault)
+        server.has_sent = True
         await self.stops.pass_by(Stop.TAKEN, _login(session))
         if kind in (FaultKind.LOSE_AFTER_DOT, FaultKind.CUT_AFTER_DOT):
             server.abort()

@@ -16,6 +16,7 @@ class Stop(Enum):
     GREETING = "greeting"  # connected, nothing said
     LOGIN = "login"  # the password is right, the reply is held
     MAIL = "mail"  # MAIL is read, the reply is held
+    NEXT = "next"  # the same, of a message that is not the connection's first
     RCPT = "rcpt"  # RCPT is read, the reply is held
     START = "start"  # 354 is said; what has come when the client is gone is taken if it is whole
     DATA = "data"  # a part of the message is read, and never more
