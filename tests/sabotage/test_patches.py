@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.sabotage.__main__ import apply, copied, names, scenario_of
-from tests.torture.__main__ import names as scenarios
+from tests.torture.playing import names as scenarios
 
 
 @pytest.fixture(scope="module")
