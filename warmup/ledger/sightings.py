@@ -5,7 +5,7 @@ is the placement. Sightings and the folder's cursor are one transaction: a messa
 is never lost. A sighting proves delivery, so a slot that was seen never goes again.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum, unique
@@ -87,6 +87,14 @@ class NewSighting:
     vouched: Mapping[Method, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """How a look ended: the slots of which it was news, and what is awaited at the mailbox still."""
+
+    new: tuple[SlotId, ...]
+    awaited: tuple[Watch, ...]
+
+
 class SightingWriter:
     """Writes `sightings`, `authentications`, `looks` and the folders' cursors; moves and ends watches and listens."""
 
@@ -139,12 +147,24 @@ class SightingWriter:
         await self._store.write(_look_again, again)
 
     async def looked(
-        self, mailbox_id: MailboxId, folder: str, *, now: datetime, error: str | None = None
-    ) -> tuple[Watch, ...]:
-        """Keep that a folder was read, or why it could not be; what is awaited at the mailbox still."""
-        return await self._store.write_together(
-            lambda connection: _looked(connection, mailbox_id, folder, now=now, error=error)
-        )
+        self,
+        mailbox_id: MailboxId,
+        folder: str,
+        *,
+        now: datetime,
+        error: str | None = None,
+        found: Iterable[NewSighting] = (),
+        cursor: Cursor | None = None,
+    ) -> Looked:
+        """Keep that a folder was read, or why it could not be, with what was found last, as `record` does."""
+        last = tuple(found)
+
+        def work(connection: Connection) -> Looked:
+            new = _record(connection, mailbox_id, last, cursor, now=now)
+            _looked(connection, mailbox_id, folder, now=now, error=error)
+            return Looked(new=new, awaited=_awaited(connection, mailbox_id))
+
+        return await self._store.write_together(work)
 
     async def read_since(self, mailbox_id: MailboxId, instant: datetime) -> frozenset[str]:
         """The folders that were read with success at or after `instant`."""
@@ -350,15 +370,12 @@ def _stop_looking(connection: Connection, slot_ids: tuple[SlotId, ...]) -> None:
         _END_WATCH.run(connection, {"slot": slot_id})
 
 
-def _looked(
-    connection: Connection, mailbox_id: MailboxId, folder: str, *, now: datetime, error: str | None
-) -> tuple[Watch, ...]:
+def _looked(connection: Connection, mailbox_id: MailboxId, folder: str, *, now: datetime, error: str | None) -> None:
     look = {"mailbox_id": mailbox_id, "folder": folder, "at": now, "ok": error is None, "error": error}
     _LOOK.run(connection, look)
     again = now + (LISTEN_EVERY if error is None else LISTEN_AGAIN)
     _LISTEN_ON.run(connection, {"mailbox": mailbox_id, "again_at": again})
     _LISTENED.run(connection, {"mailbox": mailbox_id, "now": now})
-    return _awaited(connection, mailbox_id)
 
 
 def _read_since(connection: Connection, mailbox_id: MailboxId, instant: datetime) -> frozenset[str]:

@@ -28,7 +28,7 @@ from warmup.policy.window import date_of
 from warmup.steps.aftermath import follow
 from warmup.steps.circle import Circle
 from warmup.steps.letter import letter
-from warmup.steps.observe import look, watched
+from warmup.steps.observe import keep, look, watched, weigh
 from warmup.steps.own import read_own_traffic
 from warmup.steps.send import give_back, record, rules, submit
 from warmup.steps.view import seeds_of
@@ -159,7 +159,11 @@ async def _look_once(test: Sent, circle: Circle, *, widely: bool) -> str:
     mailbox = test.recipient
     async with circle.doors.imap(mailbox) as session:
         known = await circle.ledger.sightings.cursors(mailbox.id)
-        found = await look(mailbox, known, session, circle)
+        found = [
+            slot_id
+            async for fetched in look(mailbox, known, session, circle)
+            for slot_id in await keep(await weigh(fetched, mailbox, session, circle), mailbox, circle)
+        ]
         if widely and test.slot_id not in found:
             elsewhere = await _search(test, session, circle)
             if elsewhere is not None:

@@ -3,20 +3,21 @@
 Gather: what is awaited, and the header fields of what came in since the last look. Decide: which of it is ours (the
 signed id holds, this mailbox is the expected recipient, From agrees), what its receiver said of its authentication, and
 which awaited messages are missing. Apply: reports on what this mailbox sent (steps/report), then the sightings and the
-cursor in one transaction a batch, and only then any `--engage` action.
+cursor in one transaction a batch, the last of them with the end of the look, and only then any `--engage` action.
 
 Folders are opened read-only; of foreign messages a handful of header fields is read and forgotten. A look that failed
 says nothing: what was awaited is awaited again, and becomes `unobserved` a day after its deadline.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import cast
 
 import structlog
 
 from warmup.ledger.cursors import Cursor
-from warmup.ledger.sightings import NewSighting, NextLook, Stage, Watch
+from warmup.ledger.sightings import Looked, NewSighting, NextLook, Stage, Watch
 from warmup.mail import identity
 from warmup.mail.address import domain_of
 from warmup.mail.authres import read_auth_results
@@ -61,62 +62,102 @@ def watched(mailbox: Mailbox) -> tuple[Watched, ...]:
     return inbox + ((Watched(mailbox.junk_folder, Placement.SPAM),) if mailbox.junk_folder else ())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """Some messages of a folder, as far as they are read."""
+
+    folder: Watched
+    state: FolderState
+    rows: tuple[FetchedHeader, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What was found among some messages of a folder, how far it was read by it, and what was awaited then."""
+
+    found: tuple[NewSighting, ...]
+    cursor: Cursor
+    awaited: Mapping[str, Watch]
+
+
 async def observe(mailbox_id: MailboxId, circle: Circle) -> None:
     """Look once. Servers that cannot be reached or refuse are noted as a failed look, never raised."""
     turn = await circle.ledger.turns.to_look(mailbox_id)
-    mailbox = turn.mailbox
+    mailbox, last = turn.mailbox, cast("Batch | None", None)
     if await is_left_alone(mailbox, Protocol.IMAP, circle):
         return
     began, now = circle.clock.elapsed(), circle.clock.now()
     try:
         async with circle.doors.imap(mailbox) as session:
             await door_opened(mailbox, Protocol.IMAP, circle)
-            found = await look(mailbox, turn.cursors, session, circle)
-            awaited = await circle.ledger.sightings.looked(mailbox_id, "", now=circle.clock.now())
+            news = False
+            async for fetched in look(mailbox, turn.cursors, session, circle):
+                if last is not None:
+                    # Before the next is weighed: what was moved meanwhile is there once more.
+                    news |= bool(await keep(last, mailbox, circle))
+                last = None
+                last = await weigh(fetched, mailbox, session, circle)
+            looked = await _keep_last(last, mailbox, circle, now=circle.clock.now())
+            last = None
             if mailbox.engage and not circle.dry_run:
-                await engage(mailbox, session, circle, news=bool(found))
+                await engage(mailbox, session, circle, news=news or bool(looked.new))
         was_read = True
     except WireError as error:
         await door_shut(mailbox, Protocol.IMAP, error, circle)
-        awaited = await circle.ledger.sightings.looked(mailbox_id, "", now=now, error=str(error))
+        looked = await _keep_last(last, mailbox, circle, now=now, error=str(error))
         was_read = False
     circle.process.imap_check.observe(circle.clock.elapsed() - began)
-    await _conclude(mailbox_id, awaited, now, circle, was_read=was_read)
+    await _conclude(mailbox_id, looked.awaited, now, circle, was_read=was_read)
 
 
-async def look(mailbox: Mailbox, known: Mapping[str, Cursor], session: ImapSession, circle: Circle) -> list[SlotId]:
-    """Read what is new in every watched folder since `known`; what was found is durable. Raises WireError."""
-    return [
-        slot_id
-        for folder in watched(mailbox)
-        for slot_id in await _look_into(folder, known.get(folder.name), mailbox, session, circle)
-    ]
+async def _keep_last(
+    last: Batch | None, mailbox: Mailbox, circle: Circle, *, now: datetime, error: str | None = None
+) -> Looked:
+    """Keep that a look is over, and what it found last, in one transaction."""
+    if last is None:
+        return await circle.ledger.sightings.looked(mailbox.id, "", now=now, error=error)
+    looked = await circle.ledger.sightings.looked(
+        mailbox.id, "", now=now, error=error, found=last.found, cursor=last.cursor
+    )
+    _say(looked.new, last, now, circle)
+    return looked
 
 
-async def _look_into(
-    folder: Watched, known: Cursor | None, mailbox: Mailbox, session: ImapSession, circle: Circle
-) -> list[SlotId]:
-    """Read what is new in one folder; what was found. It is durable before the next batch is asked for."""
-    seen: list[SlotId] = []
-    state = await session.examine(folder.name)
-    last_uid = _begun(known, state)
-    if state.exists and (state.uidnext is None or state.uidnext > last_uid + 1):
-        header = circle.settings.identity.header
-        async for batch in session.headers_after(last_uid, (*FIELDS, header) if header else FIELDS):
-            # Asked after the fetch: what lies in the batch was claimed before it, and what is in flight is awaited too.
-            awaited = {watch.message_id: watch for watch in await circle.ledger.sightings.awaited(mailbox.id)}
-            read = _read(batch, state, circle)
-            found = _ours(read, folder, mailbox, awaited, circle)
-            await look_for_proof(read, mailbox, awaited, circle)
-            found = await _in_promotions(found, session)
-            # Before the cursor passes them: a report is kept once however often it is read, but has to be read.
-            await report.bring_home(read, mailbox, session, circle)
-            cursor = Cursor(folder=folder.name, uidvalidity=state.uidvalidity, last_uid=batch[-1].uid)
-            now = circle.clock.now()
-            new = await circle.ledger.sightings.record(mailbox.id, found, now=now, cursor=cursor)
-            _say(new, found, awaited, now, circle)
-            seen += new
-    return seen
+async def look(
+    mailbox: Mailbox, known: Mapping[str, Cursor], session: ImapSession, circle: Circle
+) -> AsyncIterator[Fetched]:
+    """Fetch what is new in every watched folder since `known`, batch by batch. Raises WireError."""
+    header = circle.settings.identity.header
+    fields = (*FIELDS, header) if header else FIELDS
+    for folder in watched(mailbox):
+        state = await session.examine(folder.name)
+        last_uid = _begun(known.get(folder.name), state)
+        if state.exists and (state.uidnext is None or state.uidnext > last_uid + 1):
+            async for rows in session.headers_after(last_uid, fields):
+                yield Fetched(folder=folder, state=state, rows=rows)
+
+
+async def weigh(fetched: Fetched, mailbox: Mailbox, session: ImapSession, circle: Circle) -> Batch:
+    """What is in a batch, of which nothing is kept yet but reports. Raises WireError."""
+    # Asked after the fetch: what lies in the batch was claimed before it, and what is in flight is awaited too.
+    awaited = {watch.message_id: watch for watch in await circle.ledger.sightings.awaited(mailbox.id)}
+    read = _read(fetched.rows, fetched.state, circle)
+    found = _ours(read, fetched.folder, mailbox, awaited, circle)
+    await look_for_proof(read, mailbox, awaited, circle)
+    found = await _in_promotions(found, session)
+    # Before the cursor passes them: a report is kept once however often it is read, but has to be read.
+    await report.bring_home(read, mailbox, session, circle)
+    state = fetched.state
+    cursor = Cursor(folder=fetched.folder.name, uidvalidity=state.uidvalidity, last_uid=fetched.rows[-1].uid)
+    return Batch(found=tuple(found), cursor=cursor, awaited=awaited)
+
+
+async def keep(batch: Batch, mailbox: Mailbox, circle: Circle) -> tuple[SlotId, ...]:
+    """Keep what was found, durably; the slots of which it was news."""
+    now = circle.clock.now()
+    new = await circle.ledger.sightings.record(mailbox.id, batch.found, now=now, cursor=batch.cursor)
+    _say(new, batch, now, circle)
+    return new
 
 
 def _begun(known: Cursor | None, state: FolderState) -> int:
@@ -255,11 +296,9 @@ def _verdict(watch: Watch, now: datetime, circle: Circle, *, was_read: bool) -> 
     return NextLook(look_at=look_at, deadline_at=watch.deadline_at)
 
 
-def _say(
-    new: tuple[SlotId, ...], found: list[NewSighting], awaited: Mapping[str, Watch], now: datetime, circle: Circle
-) -> None:
-    since = {watch.slot_id: watch.since for watch in awaited.values()}
-    for sighting in found:
+def _say(new: tuple[SlotId, ...], batch: Batch, now: datetime, circle: Circle) -> None:
+    since = {watch.slot_id: watch.since for watch in batch.awaited.values()}
+    for sighting in batch.found:
         if sighting.slot_id in new:
             if sighting.stage is Stage.FIRST:
                 circle.process.placement_delay.observe(max(0.0, (now - since[sighting.slot_id]).total_seconds()))
