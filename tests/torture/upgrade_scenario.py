@@ -1,7 +1,7 @@
 """Upgraded from every earlier revision, and killed while it is: a backup first, and the old schema or the new one.
 
 Half of the kills come at a random moment between the lock and the end; the others wait until the backup has its name,
-or until the write-ahead log grows, which is when the upgrade is written.
+or until the write-ahead log grows, which is when the upgrade is written: after its first pages, or a moment later.
 """
 
 import random
@@ -28,6 +28,8 @@ MOST_SECONDS = 60.0
 _ROWS = {Form.SHORT: 2_000, Form.FULL: 100_000}
 _KILLS = {Form.SHORT: 6, Form.FULL: 50}
 _EARLIER = schema.REVISIONS[:-1]
+
+_SOME_PAGES = 16_000
 
 Shape = tuple[str, frozenset[str]]
 
@@ -122,12 +124,19 @@ def _refuse_newer(trial: _Trial) -> None:
 def _kill(trial: _Trial, times: int) -> None:
     """Kill an upgrade `times` times, look at what is left, and let it end."""
     rng = random.Random("upgrade")
-    moments = cycle((_lock_is_taken, _backup_is_there, _log_grows, _lock_is_taken, _log_grows))
+    moments = cycle(
+        (
+            (_lock_is_taken, None),
+            (_backup_is_there, 0.05),
+            (_log_has_some_pages, 0.0),
+            (_lock_is_taken, None),
+            (_log_has_some_pages, 0.05),
+        )
+    )
     for n, revision in zip(range(times), cycle(reversed(_EARLIER)), strict=False):
-        moment = next(moments)
+        moment, longest = next(moments)
         trial.lay(revision)
-        longest = trial.seconds[revision] if moment is _lock_is_taken else 0.05
-        _killed_at(trial, moment, rng.random() * longest)
+        _killed_at(trial, moment, rng.random() * (trial.seconds[revision] if longest is None else longest))
         trial.tries += 1
         _look(trial, revision, f"after kill {n + 1}, from {revision}")
         done = trial.house.ended("db", "upgrade")
@@ -162,9 +171,10 @@ def _backup_is_there(trial: _Trial) -> bool:
     return bool(trial.backups())
 
 
-def _log_grows(trial: _Trial) -> bool:
+def _log_has_some_pages(trial: _Trial) -> bool:
+    """More than one statement by itself would write, and less than all."""
     try:
-        return (trial.house.folder / "warmup.db-wal").stat().st_size > 0
+        return (trial.house.folder / "warmup.db-wal").stat().st_size > _SOME_PAGES
     except FileNotFoundError:
         return False
 
