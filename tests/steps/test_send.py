@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from structlog.testing import capture_logs
 
 from tests.scenarios.indoors import ANNA, BERT, CARL, GONE, START, Stage, indoors
@@ -26,7 +26,7 @@ from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.highwater import HighWater
 from warmup.ledger.situation import Rules
 from warmup.ledger.slots import NewDay, NewLaneDay, NewSlot, Slot
-from warmup.ledger.tables import lapses
+from warmup.ledger.tables import lapses, slots
 from warmup.mail.answer import Accepted, Deferred, Reply
 from warmup.policy.fate import Kind
 from warmup.policy.mailbox import Mailbox, Role, SlotId
@@ -517,6 +517,20 @@ async def test_an_acceptance_and_the_claim_behind_it_are_one_commit(stage: Stage
         # A claim, twice an outcome with a claim behind it, and an outcome.
         assert disk.writes == 4
         assert [row["outcome"] for row in await attempted(circle)] == ["accepted"] * 3
+
+
+async def test_what_cannot_be_composed_is_not_claimed_and_takes_no_outcome_along(stage: Stage, circle: Circle) -> None:
+    first, second, third = await planned(stage, circle, BERT, CARL, BERT, apart=timedelta())
+
+    def forget_the_grammar(connection: Connection) -> None:
+        connection.execute(update(slots).where(slots.c.id == second.id).values(grammar="gone"))
+
+    await circle.ledger.store.write(forget_the_grammar)
+    with pytest.raises(LookupError, match="gone"):
+        await send(stage.ids[ANNA], circle)
+    assert stage.sandbox.record.received == (first.message_id,)
+    assert [(row["slot"], row["outcome"]) for row in await attempted(circle)] == [(first.id, "accepted")]
+    assert [slot.id for slot in await stage.due(circle)] == [second.id, third.id]
 
 
 async def test_a_claim_behind_an_acceptance_that_stood_although_it_failed_is_given_back(stage: Stage) -> None:

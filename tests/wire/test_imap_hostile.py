@@ -136,6 +136,31 @@ async def test_where_login_will_not_do_sasl_is_used(
     assert server.said == [f"\0ann@sender.test\0{secret}".encode()]
 
 
+@pytest.mark.parametrize(
+    ("greeting", "login_answer", "asked"),
+    [
+        (b"* OK [CAPABILITY IMAP4rev1 X-BEFORE] hi\r\n", b"TAG OK [CAPABILITY IMAP4rev1 MOVE] in\r\n", 0),
+        (b"* OK [CAPABILITY IMAP4rev1] hi\r\n", b"* CAPABILITY IMAP4rev2 MOVE\r\nTAG OK in\r\n", 0),
+        (b"* OK hi\r\n", b"TAG OK [CAPABILITY IMAP4rev1 MOVE] in\r\n", 1),
+        (b"* OK [CAPABILITY IMAP4rev1 MOVE] hi\r\n", b"TAG OK in\r\n", 1),
+        # What a server offers to nobody under TLS is not its last word.
+        (b"* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\r\n", b"TAG OK in\r\n", 2),
+        # No server of IMAP: a list that is none.
+        (b"* OK [CAPABILITY X] hi\r\n", b"TAG OK [CAPABILITY] in\r\n", 2),
+    ],
+)
+async def test_what_a_server_can_do_is_asked_only_where_it_did_not_say_so(
+    scripted_imap: Start, login: Login, network: Network, greeting: bytes, login_answer: bytes, asked: int
+) -> None:
+    server = await scripted_imap(
+        greeting=greeting, login=login_answer, capability=b"* CAPABILITY IMAP4rev1 MOVE\r\nTAG OK done\r\n"
+    )
+    session = await opened(server, login, network)
+    assert "MOVE" in session.capabilities
+    assert "X-BEFORE" not in session.capabilities
+    assert sum(b"CAPABILITY" in line for line in server.said) == asked
+
+
 async def test_a_refused_token_does_not_hang(serve: Start, login: Login, network: Network) -> None:
     async def handle(serving: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"* OK here\r\n")

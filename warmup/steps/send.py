@@ -1,15 +1,16 @@
 """One slot, from due to done (DESIGN): connect, claim, hand over, record. Then the next slot on the same connection.
 
-Nothing is claimed until there is a server to talk to, and what is due is composed before the first claim, so that
-nothing of ours can fail between a durable intent and MAIL FROM. The outcome is a row of its own, and durable before
-anything else is said on this connection: while the disk takes nothing, an outcome is tried again and again, and nothing
-else goes. What follows from it is done at once (steps/aftermath). Nothing follows from an acceptance: then the next
-claim is asked for together with it, behind it in the same commit, for a disk may take longer than a server. A unit that
-is cancelled in mid-flight leaves the attempt without an outcome; the next start takes it for uncertain, and it is never
-sent again.
+Nothing is claimed until there is a server to talk to, and no message before it is composed, so that nothing of ours can
+fail between a durable intent and MAIL FROM; the next one is composed while a server is waited for. The outcome is a row
+of its own, and durable before anything else is said on this connection: while the disk takes nothing, an outcome is
+tried again and again, and nothing else goes. What follows from it is done at once (steps/aftermath). Nothing follows
+from an acceptance: then the next claim is asked for together with it, behind it in the same commit, for a disk may take
+longer than a server. A unit that is cancelled in mid-flight leaves the attempt without an outcome; the next start takes
+it for uncertain, and it is never sent again.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -71,8 +72,7 @@ async def _hand_over_all(
         try:
             async with circle.doors.smtp(mailbox) as session:
                 await door_opened(mailbox, Protocol.SMTP, circle)
-                letters = [await _letter(slot, mailbox, recipients[slot.recipient_id], circle) for slot in due]
-                await _one_by_one(letters, mailbox, session, circle)
+                await _one_by_one(due, mailbox, recipients, session, circle)
                 if circle.narrow.is_narrow(host, circle.clock.elapsed()):
                     # Kept warm, it would be a second connection beside the next mailbox's.
                     await session.close()
@@ -95,18 +95,68 @@ async def _letter(slot: Slot, mailbox: Mailbox, recipient: Mailbox, circle: Circ
     return _Letter(slot, recipient, Envelope(sender=mailbox.address, recipient=recipient.address, content=content))
 
 
-async def _one_by_one(letters: Sequence[_Letter], mailbox: Mailbox, session: SmtpSession, circle: Circle) -> None:
+class _Desk:
+    """Where letters are composed, in order, each when it is asked for or while there is time."""
+
+    def __init__(self, due: Sequence[Slot], compose: Callable[[Slot], Coroutine[None, None, _Letter]]) -> None:
+        self._due = list(reversed(due))
+        self._compose = compose
+        self._begun: asyncio.Task[_Letter] | None = None
+
+    def begin(self) -> None:
+        """Begin with the next one, if there is one."""
+        if self._begun is None and self._due:
+            self._begun = asyncio.create_task(self._compose(self._due.pop()))
+
+    async def following(self) -> Slot | None:
+        """The slot of the next one, once that is composed; None where there is none, or it failed: `take` raises it."""
+        self.begin()
+        if self._begun is None:
+            return None
+        if not self._begun.done():
+            await asyncio.wait([self._begun])
+        return None if self._begun.exception() else self._begun.result().slot
+
+    async def take(self) -> _Letter | None:
+        """The next one; None after the last."""
+        self.begin()
+        begun, self._begun = self._begun, None
+        return None if begun is None else await begun
+
+    def leave(self) -> None:
+        """Compose nothing more."""
+        self._due.clear()
+        if self._begun is not None and not self._begun.cancel():
+            self._begun.exception()
+
+
+async def _one_by_one(
+    due: Sequence[Slot],
+    mailbox: Mailbox,
+    recipients: Mapping[MailboxId, Mailbox],
+    session: SmtpSession,
+    circle: Circle,
+) -> None:
     """Hand over those that may go, until nothing more should be said on this connection."""
+    desk = _Desk(due, lambda slot: _letter(slot, mailbox, recipients[slot.recipient_id], circle))
+    try:
+        await _from_desk(desk, mailbox, session, circle)
+    finally:
+        desk.leave()
+
+
+async def _from_desk(desk: _Desk, mailbox: Mailbox, session: SmtpSession, circle: Circle) -> None:
     asked: Claimed | Wait | Lapse | None = None
-    for each, following in zip(letters, (*letters[1:], None), strict=True):
+    while (each := await desk.take()) is not None:
         if asked is None and not session.usable:
             return
         claim, asked = asked or await _claim(each.slot, mailbox, circle), None
         match claim:
             case Claimed() as claimed:
+                desk.begin()
                 answer = await session.submit(each.envelope)
-                if isinstance(answer, Accepted) and following is not None and session.usable:
-                    asked = await _record_and_claim(claimed, answer, following.slot, mailbox, circle)
+                if isinstance(answer, Accepted) and session.usable and (following := await desk.following()):
+                    asked = await _record_and_claim(claimed, answer, following, mailbox, circle)
                     if asked is None:
                         return
                     continue

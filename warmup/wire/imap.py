@@ -17,7 +17,7 @@ from aioimaplib import aioimaplib
 from warmup.mail.folder import Folder, name_on_wire, quoted
 from warmup.policy.mailbox import Endpoint
 from warmup.wire.errors import CommandRefused, ProtocolError, WireError
-from warmup.wire.imap_auth import sign_in
+from warmup.wire.imap_auth import sign_in, takes
 from warmup.wire.imap_fetch import Header, fetched, folders, headers, number_of, searched, sequence_set
 from warmup.wire.imap_line import ImapLine, open_imap_line
 from warmup.wire.imap_syntax import LITERAL_KEPT, Response, code_of
@@ -52,10 +52,14 @@ async def open_imap(endpoint: Endpoint, login: Login, *, network: Network) -> "I
     """A session that is logged in, with no folder open. Raises WireError."""
     line = await open_imap_line(endpoint, network)
     try:
-        await sign_in(line, login, await _capabilities(line))
+        before = _offered((), line.greeting.text)
+        if not before or not takes(login, before):
+            # A greeting may be the one that is meant for a line in the clear.
+            before = await _capabilities(line)
+        heard, said = await sign_in(line, login, before)
         line.enter(aioimaplib.AUTH)
         # RFC 3501 6.2.3: what a server can do may change with who asks.
-        return ImapSession(line, capabilities=await _capabilities(line))
+        return ImapSession(line, capabilities=_offered(heard, said) or await _capabilities(line))
     except BaseException:
         line.abort()
         raise
@@ -279,6 +283,14 @@ class ImapSession:
 async def _capabilities(line: ImapLine) -> frozenset[str]:
     responses, _ = await line.run("CAPABILITY")
     return _words(responses)
+
+
+def _offered(responses: Iterable[Response], said: bytes) -> frozenset[str]:
+    """The capabilities that were said unasked (RFC 3501 7.1); none where they were not."""
+    name, listed = code_of(said)
+    unasked = frozenset(listed.upper().split()) if name == "CAPABILITY" else _words(responses)
+    # All that speak IMAP4 say so (RFC 3501 7.2.1): a list without it is none.
+    return unasked if unasked & {"IMAP4REV1", "IMAP4REV2"} else frozenset()
 
 
 async def _apart(read: Callable[[list[Response]], T], responses: list[Response]) -> T:

@@ -10,13 +10,22 @@ from warmup.policy.login import login_is_refused
 from warmup.wire.errors import CommandRefused, CredentialsRefused, Unavailable
 from warmup.wire.hints import about_token
 from warmup.wire.imap_line import ImapLine
+from warmup.wire.imap_syntax import Response
 from warmup.wire.login import Login, SignIn
 
 _NOT_OURS = frozenset({"UNAVAILABLE", "SERVERBUG", "INUSE", "LIMIT", "OVERQUOTA"})
 
 
-async def sign_in(line: ImapLine, login: Login, capabilities: frozenset[str]) -> None:
-    """Log in, or raise WireError. `capabilities` are those before login, in upper case."""
+def takes(login: Login, capabilities: frozenset[str]) -> bool:
+    """True where a server of these `capabilities` offers a way in for such a login."""
+    return _mechanism(login, capabilities) is not None
+
+
+async def sign_in(line: ImapLine, login: Login, capabilities: frozenset[str]) -> tuple[list[Response], bytes]:
+    """Log in, or raise WireError; what the server said to it, as `ImapLine.run` gives it.
+
+    `capabilities` are those before login, in upper case.
+    """
     mechanism = _mechanism(login, capabilities)
     if mechanism is None:
         what = "OAuth token (XOAUTH2)" if login.sign_in is SignIn.XOAUTH2 else "password"
@@ -24,13 +33,11 @@ async def sign_in(line: ImapLine, login: Login, capabilities: frozenset[str]) ->
     line.keep_to_ourselves(login)
     try:
         if mechanism == "LOGIN":
-            await line.run("LOGIN", quoted(login.username), quoted(login.secret))
-            return
+            return await line.run("LOGIN", quoted(login.username), quoted(login.secret))
         response = login.xoauth2 if mechanism == "XOAUTH2" else login.plain
         if "SASL-IR" in capabilities:
-            await line.run("AUTHENTICATE", mechanism, response)
-        else:
-            await line.run("AUTHENTICATE", mechanism, to_say=(response,))
+            return await line.run("AUTHENTICATE", mechanism, response)
+        return await line.run("AUTHENTICATE", mechanism, to_say=(response,))
     except CommandRefused as refusal:
         if refusal.code in _NOT_OURS or not (refusal.code or login_is_refused(Reply(code=-1, text=refusal.summary))):
             raise Unavailable(refusal.summary) from None

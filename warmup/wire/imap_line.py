@@ -169,6 +169,11 @@ class ImapLine:
         return not self._protocol.broken.done()
 
     @property
+    def greeting(self) -> Response:
+        """What the server began with, once `greeted`."""
+        return self._protocol.greeting.result()
+
+    @property
     def blot(self) -> Blot:
         """What takes our login out of the server's words."""
         return self._protocol.blot

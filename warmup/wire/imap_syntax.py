@@ -7,6 +7,7 @@ A server may send anything. What it sends is read in one pass without recursion;
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from warmup.wire.errors import ProtocolError, TooLarge
 
@@ -48,7 +49,7 @@ class Atom(bytes):
 Value = bytes | None | list["Value"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Response:
     """One response: text, literal, text, literal, … text."""
 
@@ -65,7 +66,7 @@ class Response:
         found = _UNTAGGED.match(self.line)
         return int(found[1]) if found and found[1] else None
 
-    @property
+    @cached_property
     def name(self) -> str:
         """FETCH of "* 12 FETCH", LIST of "* LIST", in upper case; empty where it is not untagged."""
         found = _UNTAGGED.match(self.line)
