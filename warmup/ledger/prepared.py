@@ -28,6 +28,15 @@ class _Plan:
     given: tuple[tuple[str, Any, _Processor], ...]
     columns: tuple[tuple[str, _Processor], ...]
 
+    def said(self, values: Row) -> list[Any]:
+        """The values in the driver's order, and as the driver takes them."""
+        return [
+            value if process is None else process(value)
+            for value, process in (
+                (values[name] if own is _ASKED_FOR else own, process) for name, own, process in self.given
+            )
+        ]
+
 
 class Prepared:
     """A statement that is run often, with other values each time. An insert names the `columns` it fills."""
@@ -68,6 +77,17 @@ class Prepared:
         else:
             self._asked(connection, values)
 
+    def run_all(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """The same, once for each of the rows."""
+        if connection.dialect.name != "sqlite":
+            connection.execute(self.statement, [dict(values) for values in rows])
+            return
+        plan, driver = self._planned(connection)
+        try:
+            driver.executemany(plan.text, (plan.said(values) for values in rows))
+        except sqlite3.Error as failure:
+            raise _as_sqlalchemy(failure, plan) from failure
+
     def changed(self, connection: Connection, values: Row) -> int:
         """Change what it changes; how many rows that were."""
         if connection.dialect.name != "sqlite":
@@ -82,22 +102,22 @@ class Prepared:
         return int(self._asked(connection, values)[1].lastrowid or 0)
 
     def _asked(self, connection: Connection, values: Row) -> tuple[_Plan, sqlite3.Cursor]:
+        plan, driver = self._planned(connection)
+        try:
+            return plan, driver.execute(plan.text, plan.said(values))
+        except sqlite3.Error as failure:
+            raise _as_sqlalchemy(failure, plan) from failure
+
+    def _planned(self, connection: Connection) -> tuple[_Plan, sqlite3.Connection]:
         if self._plan is None:
             self._plan = _plan_of(self.statement, self._columns, connection.dialect)
-        plan = self._plan
-        said = [
-            value if process is None else process(value)
-            for value, process in (
-                (values[name] if own is _ASKED_FOR else own, process) for name, own, process in plan.given
-            )
-        ]
         driver: Any = connection.connection.driver_connection
-        try:
-            return plan, driver.execute(plan.text, said)
-        except sqlite3.IntegrityError as failure:
-            raise exc.IntegrityError(plan.text, None, failure) from failure
-        except sqlite3.Error as failure:
-            raise exc.DatabaseError(plan.text, None, failure) from failure
+        return self._plan, driver
+
+
+def _as_sqlalchemy(failure: sqlite3.Error, plan: _Plan) -> exc.DatabaseError:
+    kind = exc.IntegrityError if isinstance(failure, sqlite3.IntegrityError) else exc.DatabaseError
+    return kind(plan.text, None, failure)
 
 
 def _plan_of(statement: Statement, columns: list[str] | None, dialect: Dialect) -> _Plan:

@@ -5,7 +5,7 @@ so that asking what is due costs what is due. A slot that does not go lapses, in
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from itertools import islice
 from typing import Any, Final
@@ -244,7 +244,7 @@ def _record_each(connection: Connection, plans: tuple[Plan, ...], now: datetime)
     fresh = [plan for plan in plans if connection.execute(_NEW_DAY, _day_columns(plan, now)).rowcount > 0]
     lanes = [_lane_columns(mailbox_id, day.date, lane) for mailbox_id, day, _ in fresh for lane in day.lanes]
     if lanes:
-        connection.execute(insert(lane_days), lanes)
+        _NEW_LANE_DAY.run_all(connection, lanes)
     of = _accounts(connection, [mailbox_id for mailbox_id, _, _ in fresh])
     rows = (
         _slot_columns(slot, mailbox_id, of[mailbox_id], day.date, now)
@@ -252,13 +252,19 @@ def _record_each(connection: Connection, plans: tuple[Plan, ...], now: datetime)
         for slot in planned
     )
     while some := list(islice(rows, ROWS)):
-        connection.execute(insert(slots), some)
+        _NEW_SLOT.run_all(connection, some)
     for on in sorted({day.date for _, day, _ in fresh}):
         connection.execute(_WAITING, {"ids": [mailbox for mailbox, day, _ in fresh if day.date == on], "on": on})
     return len(fresh)
 
 
 _NEW_DAY: Final = upsert(days).on_conflict_do_nothing()
+_NEW_LANE_DAY: Final = Prepared(
+    insert(lane_days), ("mailbox_id", "date", *(each.name for each in fields(NewLaneDay)))
+)
+_NEW_SLOT: Final = Prepared(
+    insert(slots), ("mailbox_id", "account_id", "date", "planned_at", *(each.name for each in fields(NewSlot)))
+)
 # Of a date that was new a moment ago every numbered slot is new; tests have numbers below 0 (ledger/errands).
 _WAITING: Final = insert(due_slots).from_select(
     ["slot_id", "mailbox_id", "due_at"],

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from warmup.content import Grammars
+from warmup.ledger.collector import collector_seldom
 from warmup.ledger.history import Answerable
 from warmup.ledger.slots import NewDay, NewLaneDay, NewSlot, Plan
 from warmup.mail import identity
@@ -93,15 +94,16 @@ async def _plan(mailboxes: Collection[Mailbox], on: date, circle: Circle, roster
     sending = [outbound.get(sender.id, 0) for sender in roster.senders]
     everybody = Past(inbound=inbound, outbound=outbound, usual=sum(sending) / max(1, len(sending)))
     plans: list[Plan] = []
-    for batch in _batches(mailboxes):
-        known = await _Known.gathered(batch, on, circle, roster, everybody)
+    with collector_seldom():
+        for batch in _batches(mailboxes):
+            known = await _Known.gathered(batch, on, circle, roster, everybody)
 
-        plans += [plan for mailbox in batch async for plan in _decided(mailbox, known)]
+            plans += [plan for mailbox in batch async for plan in _decided(mailbox, known)]
 
-        if len(plans) >= RECORDED:
-            await circle.ledger.slots.record_all(plans, now=circle.clock.now())
-            plans = []
-    await circle.ledger.slots.record_all(plans, now=circle.clock.now())
+            if len(plans) >= RECORDED:
+                await circle.ledger.slots.record_all(plans, now=circle.clock.now())
+                plans = []
+        await circle.ledger.slots.record_all(plans, now=circle.clock.now())
 
 
 def _batches(mailboxes: Iterable[Mailbox]) -> Iterator[list[Mailbox]]:
