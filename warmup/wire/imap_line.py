@@ -8,7 +8,9 @@ time limit for all of its answer, and whatever breaks the line fails the command
 import asyncio
 import logging
 import math
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
 
 from aioimaplib import aioimaplib
 
@@ -32,6 +34,9 @@ from warmup.wire.network import Network, refusal_of
 _SLICE = 16 * 1024
 # Of these, words are kept that may be a server's own; of the others numbers and what we know.
 _KEPT = frozenset({"FETCH", "LIST"})
+
+_CUT = "CUT"
+"""The result of a command that gets no answer any more."""
 
 # At DEBUG it writes what it sends, passwords included, and at INFO what servers say.
 aioimaplib.log.setLevel(logging.WARNING)
@@ -103,6 +108,9 @@ class GuardedProtocol(aioimaplib.IMAP4ClientProtocol):
         """Say why the line is over, once, and hang up."""
         if not self.broken.done():
             self.broken.set_result(reason)
+        for command in (self.pending_sync_command, *self.pending_async_commands.values()):
+            if command is not None:
+                command.close(b"", _CUT)
         self._backlog.clear()
         if self._wire is not None:
             self._wire.abort()
@@ -220,34 +228,39 @@ class ImapLine:
 
     async def greeted(self) -> None:
         """Wait for the greeting; raises WireError."""
-        await self._first(self._protocol.greeting, self._timeout)
+        async with self._limited(self._timeout):
+            await asyncio.wait({self._protocol.greeting, self._protocol.broken}, return_when=asyncio.FIRST_COMPLETED)
+        if not self._protocol.greeting.done():
+            self._raise_if_broken()
 
     def abort(self) -> None:
         """Hang up at once."""
         self._protocol.end(Unreachable("we hung up"))
 
     async def _complete(self, command: aioimaplib.Command, timeout: float) -> None:
-        running = asyncio.ensure_future(self._protocol.execute(command))
         try:
-            await self._first(running, timeout)
-            running.result()
+            async with self._limited(timeout):
+                await self._protocol.execute(command)
         except aioimaplib.AioImapException:
             misplaced = ProtocolError(f"{self.endpoint}: {command.name} came at the wrong moment")
             self._protocol.end(misplaced)
             raise misplaced from None
-        finally:
-            if not running.done():
-                running.cancel()
-                self.abort()
+        except BaseException:
+            self.abort()
+            raise
+        if command.response.result == _CUT:
+            self._raise_if_broken()
 
-    async def _first(self, wanted: asyncio.Future[Any], timeout: float) -> None:
+    @asynccontextmanager
+    async def _limited(self, timeout: float) -> AsyncIterator[None]:
+        """End the line where this takes longer than `timeout`, or than the visit may."""
         left = max(0.0, min(timeout, self._visit_ends - asyncio.get_running_loop().time()))
-        await asyncio.wait({wanted, self._protocol.broken}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if wanted.done():
-            return
-        if not self._protocol.broken.done():
+        try:
+            async with asyncio.timeout(left):
+                yield
+        except TimeoutError:
             self._protocol.end(self._too_late(timeout) if left == timeout else self._visit_over())
-        self._raise_if_broken()
+            self._raise_if_broken()
 
     def _too_late(self, timeout: float) -> WireError:
         return Unreachable(f"{self.endpoint} went silent for {timeout:g} s")
