@@ -259,9 +259,7 @@ def _record_each(connection: Connection, plans: tuple[Plan, ...], now: datetime)
 
 
 _NEW_DAY: Final = upsert(days).on_conflict_do_nothing()
-_NEW_LANE_DAY: Final = Prepared(
-    insert(lane_days), ("mailbox_id", "date", *(each.name for each in fields(NewLaneDay)))
-)
+_NEW_LANE_DAY: Final = Prepared(insert(lane_days), ("mailbox_id", "date", *(each.name for each in fields(NewLaneDay))))
 _NEW_SLOT: Final = Prepared(
     insert(slots), ("mailbox_id", "account_id", "date", "planned_at", *(each.name for each in fields(NewSlot)))
 )

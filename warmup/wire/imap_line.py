@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 from aioimaplib import aioimaplib
 
@@ -229,7 +229,8 @@ class ImapLine:
     async def greeted(self) -> None:
         """Wait for the greeting; raises WireError."""
         async with self._limited(self._timeout):
-            await asyncio.wait({self._protocol.greeting, self._protocol.broken}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {self._protocol.greeting, self._protocol.broken}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not self._protocol.greeting.done():
             self._raise_if_broken()
 
