@@ -5,7 +5,8 @@ ramps"). How fast one of them lets a sender grow nobody says; it shows when spam
 allowed is cut where it was braked while it grew, as congestion control cuts its window, and heals with every sound day.
 A brake at a level volume says nothing about growth (it is a mood, or the content) and cuts nothing; nor does one that
 goes on for a week at a trickle: then it was not the volume after all, and the growth learned before is restored,
-whatever the caution, until the lane is back where the mood met it.
+whatever the caution, until the lane is back where the mood met it; a short brake on the way back cuts the growth, and
+leaves that.
 
 That is learned from brakes; `cautious` is the other half, learned from every message. The lesser of the two holds.
 """
@@ -92,7 +93,7 @@ class _Learner:
         if day.standing.is_braked:
             if not self._braked_days:
                 self._uncut, self.growth = self.growth, _cut(self.growth, self._volumes)
-                self._lost, self.owed = max([self.owed, *self._volumes[-1:]]), 0.0
+                self._lost = max([self.owed, *self._volumes[-1:]])
             self._braked_days += 1
             if self._braked_days == MOOD_DAYS:
                 self.growth, self.owed = self._uncut, self._lost
