@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from tests.ledger.conftest import HOUR, MINUTE, NOW, World
 from warmup.ledger.cursors import Cursor
-from warmup.ledger.sightings import Looked, NewSighting, NextLook, Stage
+from warmup.ledger.sightings import NewSighting, NextLook, Stage
 from warmup.mail.answer import Refused, Reply, Uncertain
 from warmup.policy.fate import Placement
 
@@ -24,7 +24,9 @@ async def test_what_a_server_may_have_taken_is_awaited_and_nothing_else(world: W
     assert (watch.slot, watch.sender, watch.message_id) == (accepted, "ann@send.test", accepted.message_id)
     assert (watch.since, watch.look_at, watch.deadline_at) == (NOW, NOW + MINUTE, NOW + DAY)
     assert watch.stage is Stage.FIRST
-    assert await world.ledger.sightings.looked(bob.id, "", now=NOW) == Looked(new=(), awaited=(watch,))
+    read_to = Cursor(folder="INBOX", uidvalidity=1, last_uid=7)
+    assert await world.ledger.sightings.looked(bob.id, "", now=NOW, cursor=read_to) == (watch,)
+    assert await world.ledger.sightings.cursors(bob.id) == {"INBOX": read_to}
 
 
 async def test_a_sighting_and_its_cursor_come_together_and_start_the_second_stage(world: World) -> None:

@@ -1,5 +1,6 @@
 """What a lane learns of its receiver: what it is used to, and how fast it lets the lane grow."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -68,6 +69,16 @@ def test_after_a_mood_caution_does_not_hold_the_way_back_and_then_it_does_again(
     assert learnt(*returning, lane_day(22, 33)).within(LEAST).growth == LEAST
     stumbled = learnt(*returning, lane_day(22, 3, Standing.SLOWED))
     assert (stumbled.owed, stumbled.within(LEAST).growth) == (40, CUT * (25 / 20 - 1))
+
+
+def test_the_way_back_ends_at_a_lower_ceiling_or_after_a_month() -> None:
+    level = [lane_day(number, 40) for number in range(10)]
+    mood = [lane_day(number, 3, Standing.HALTED) for number in range(10, 10 + MOOD_DAYS)]
+    lowered = replace(lane_day(20, 17), ceiling=20, factor=17 / 20)
+    assert learnt(*level, *mood, lowered).owed == 0
+    slow = [lane_day(number, 10) for number in range(20, 51)]
+    assert learnt(*level, *mood, *slow[:30]).owed == 40
+    assert learnt(*level, *mood, *slow).owed == 0
 
 
 def test_a_brake_of_a_few_days_leaves_caution_its_say() -> None:

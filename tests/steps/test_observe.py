@@ -1,4 +1,4 @@
-"""One look: what it found and its end are one commit, whatever becomes of the rest of it."""
+"""One look: what it found is kept at once, whatever becomes of the rest of it."""
 
 import asyncio
 import imaplib
@@ -17,6 +17,7 @@ from warmup.ledger.slots import Slot
 from warmup.steps.circle import Circle
 from warmup.steps.observe import observe
 from warmup.steps.plan import plan_today
+from warmup.wire.imap import FolderState, ImapSession
 
 
 class Writes:
@@ -77,17 +78,48 @@ async def row_of(slot: Slot, circle: Circle) -> dict[str, Any]:
     return row
 
 
-async def test_what_was_found_and_the_end_of_the_look_are_one_commit(
+async def test_what_was_found_is_a_commit_and_the_end_of_the_look_another(
     stage: Stage, circle: Circle, writes: Writes
 ) -> None:
     slot = await sent_to_bert(stage, circle)
     writes.count = 0
     await observe(stage.ids[BERT], circle)
-    assert writes.count == 1
+    assert writes.count == 2
     assert (await row_of(slot, circle))["placement"] == "inbox"
     writes.count = 0
     await observe(stage.ids[BERT], circle)
     assert writes.count == 1
+
+
+async def test_how_far_nothing_was_found_is_kept_with_the_end_of_the_look(
+    stage: Stage, circle: Circle, writes: Writes
+) -> None:
+    await observe(stage.ids[BERT], circle)
+    await at_bert(stage, lambda client: client.append("INBOX", "", "", b"Subject: of his own\r\n\r\nHello.\r\n"))
+    writes.count = 0
+    await observe(stage.ids[BERT], circle)
+    assert writes.count == 1
+    assert (await circle.ledger.sightings.cursors(stage.ids[BERT])).keys() == {"INBOX"}
+
+
+async def test_what_was_found_is_kept_before_another_folder_is_opened(
+    stage: Stage, circle: Circle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = await sent_to_bert(stage, circle)
+    examine, at_junk = ImapSession.examine, asyncio.Event()
+
+    async def stay_at_junk(session: ImapSession, name: str) -> FolderState:
+        if name == "Junk":
+            at_junk.set()
+            await asyncio.Event().wait()
+        return await examine(session, name)
+
+    monkeypatch.setattr(ImapSession, "examine", stay_at_junk)
+    look = asyncio.create_task(observe(stage.ids[BERT], circle))
+    await at_junk.wait()
+    look.cancel()
+    await asyncio.wait([look])
+    assert (await row_of(slot, circle))["placement"] == "inbox"
 
 
 async def test_what_was_found_is_kept_though_the_look_fails_behind_it(stage: Stage, circle: Circle) -> None:

@@ -3,7 +3,9 @@
 anna's slots are put into the ledger as the tests need them; the clock stands at the first one's due instant.
 """
 
+import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,7 +23,7 @@ from warmup.cli.assembly import assembled
 from warmup.clock import Course, Leap, Leaps, WallClock
 from warmup.config.settings import LimitSettings, ObserveSettings, SendSettings
 from warmup.content import shipped
-from warmup.ledger.attempts import Claimed, NewHold, claim_one
+from warmup.ledger.attempts import AttemptWriter, Claimed, NewHold, claim_one
 from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.highwater import HighWater
 from warmup.ledger.situation import Rules
@@ -30,7 +32,7 @@ from warmup.ledger.tables import lapses, slots
 from warmup.mail.answer import Accepted, Deferred, Reply
 from warmup.policy.fate import Kind
 from warmup.policy.mailbox import Mailbox, Role, SlotId
-from warmup.policy.quota import may_go
+from warmup.policy.quota import Go, Lapse, Situation, Wait, may_go
 from warmup.policy.standing import Standing
 from warmup.sandbox import Fault, FaultKind
 from warmup.steps.circle import Circle
@@ -531,6 +533,52 @@ async def test_what_cannot_be_composed_is_not_claimed_and_takes_no_outcome_along
     assert stage.sandbox.record.received == (first.message_id,)
     assert [(row["slot"], row["outcome"]) for row in await attempted(circle)] == [(first.id, "accepted")]
     assert [slot.id for slot in await stage.due(circle)] == [second.id, third.id]
+
+
+async def test_a_claim_that_fails_in_a_way_nobody_foresaw_takes_no_outcome_along(
+    stage: Stage, circle: Circle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await planned(stage, circle, BERT, CARL, apart=timedelta())
+
+    def judge(situation: Situation) -> Go | Wait | Lapse:
+        if situation.day_sent:
+            raise ValueError("never heard of it")
+        return may_go(situation)
+
+    # The claim's judge is a default: it is looked up where the ledger was made.
+    for asking in (AttemptWriter.claim, AttemptWriter.outcome_and_claim):
+        assert asking.__kwdefaults__
+        monkeypatch.setitem(asking.__kwdefaults__, "judge", judge)
+    with pytest.raises(ValueError, match="never heard of it"):
+        await send(stage.ids[ANNA], circle)
+    assert [(row["slot"], row["outcome"]) for row in await attempted(circle)] == [(first.id, "accepted")]
+    assert await stage.due(circle) == [second]
+
+
+@pytest.mark.parametrize("write", [1, 2], ids=["the first", "one behind an acceptance"])
+async def test_who_is_cancelled_while_it_claims_gives_the_claim_back(stage: Stage, write: int) -> None:
+    disk = Counting()
+    async with guarded(stage, disk) as circle:
+        slots = await planned(stage, circle, BERT, CARL, apart=timedelta())
+        sending = asyncio.create_task(send(stage.ids[ANNA], circle))
+        loop, is_cancelled = asyncio.get_running_loop(), threading.Event()
+
+        def cancel() -> None:
+            sending.cancel()
+            is_cancelled.set()
+
+        def be_told_to_stop() -> None:
+            loop.call_soon_threadsafe(cancel)
+            assert is_cancelled.wait(30)
+
+        disk.writes, disk.before = 0, {write: be_told_to_stop}
+        with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
+            await sending
+        said = [(row["outcome"], row["reply"]) for row in await attempted(circle)]
+        given_back = ("deferred", "the program was told to stop")
+        assert said == [*(("accepted", row[1]) for row in said[: write - 1]), given_back]
+        assert [line["verdict"] for line in logged(logs, "attempt")][-1:] == ["deferred"]
+        assert stage.sandbox.record.received == tuple(slot.message_id for slot in slots[: write - 1])
 
 
 async def test_a_claim_behind_an_acceptance_that_stood_although_it_failed_is_given_back(stage: Stage) -> None:

@@ -2,7 +2,8 @@
 
 PLACE is where the ledger lies, `postgres`, or `cluster` for a PostgreSQL with the cluster's engine: the scenarios that
 can be played there, in short. Exits 1 if a promise was broken. Every scenario gets an empty folder of its own. In full
-they mostly wait, and two are played side by side, except for those that measure what the machine leaves them.
+they mostly wait, and two are played side by side, with the soak alone behind them: the bounds on the seconds of the
+others hold beside one more.
 """
 
 import argparse

@@ -56,7 +56,12 @@ def play(wanted: Sequence[str], form: Form, place: Place | None) -> list[Outcome
     with ProcessPoolExecutor(_SIDE_BY_SIDE, mp_context=get_context("spawn")) as pool:
         playing = {pool.submit(_timed, name, form, None): name for name in wanted if name not in alone}
         for each in as_completed(playing):
-            said(playing[each], *each.result())
+            name, failure = playing[each], each.exception()
+            if failure is None:
+                said(name, *each.result())
+            else:
+                # The others' figures are worth having all the same.
+                said(name, Outcome(scenario=name, tries=0, breaches=1, broken=(f"it failed: {failure!r}",)), 0)
     for name in alone:
         said(name, *_timed(name, form, place))
     return [found[name] for name in wanted]

@@ -5,7 +5,7 @@ is the placement. Sightings and the folder's cursor are one transaction: a messa
 is never lost. A sighting proves delivery, so a slot that was seen never goes again.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum, unique
@@ -87,14 +87,6 @@ class NewSighting:
     vouched: Mapping[Method, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
-    """How a look ended: the slots of which it was news, and what is awaited at the mailbox still."""
-
-    new: tuple[SlotId, ...]
-    awaited: tuple[Watch, ...]
-
-
 class SightingWriter:
     """Writes `sightings`, `authentications`, `looks` and the folders' cursors; moves and ends watches and listens."""
 
@@ -153,16 +145,15 @@ class SightingWriter:
         *,
         now: datetime,
         error: str | None = None,
-        found: Iterable[NewSighting] = (),
         cursor: Cursor | None = None,
-    ) -> Looked:
-        """Keep that a folder was read, or why it could not be, with what was found last, as `record` does."""
-        last = tuple(found)
+    ) -> tuple[Watch, ...]:
+        """Keep that a folder was read, or why it could not be, and how far; what is awaited at the mailbox still."""
 
-        def work(connection: Connection) -> Looked:
-            new = _record(connection, mailbox_id, last, cursor, now=now)
+        def work(connection: Connection) -> tuple[Watch, ...]:
+            if cursor is not None:
+                put_cursor(connection, mailbox_id, cursor)
             _looked(connection, mailbox_id, folder, now=now, error=error)
-            return Looked(new=new, awaited=_awaited(connection, mailbox_id))
+            return _awaited(connection, mailbox_id)
 
         return await self._store.write_together(work)
 

@@ -154,7 +154,7 @@ class _Thread:
             with self._connection.begin():
                 yield self._connection
         except BaseException:
-            # Whatever it was, the next begins with another.
+            # Whatever it was, nothing of its transaction is carried over into the next.
             self._let_go()
             raise
 

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -28,17 +28,20 @@ class Worker:
         self._queue: _Queue = SimpleQueue()
         self._thread: Thread | None = None
         self._is_closed = False
+        self._lock = Lock()
 
     def give(self, work: Callable[[], None]) -> None:
         """Have it done after all that was given before. It must not raise."""
-        if self._is_closed:
-            raise RuntimeError(f"{self._name} was closed")
-        if self._thread is None:
-            # It ends with the process: whoever still waits for it then is gone too.
-            self._thread = Thread(target=_toil, args=(self._queue,), name=self._name, daemon=True)
-            self._thread.start()
-            weakref.finalize(self, self._queue.put, None)
-        self._queue.put(work)
+        # What is put behind the end would never be done, and who waits for it wait for ever.
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError(f"{self._name} was closed")
+            if self._thread is None:
+                # It ends with the process: whoever still waits for it then is gone too.
+                self._thread = Thread(target=_toil, args=(self._queue,), name=self._name, daemon=True)
+                self._thread.start()
+                weakref.finalize(self, self._queue.put, None)
+            self._queue.put(work)
 
     async def ask(self, work: Callable[[], T]) -> T:
         """Have it done, and give what it returns or raise what it raises."""
@@ -60,16 +63,20 @@ class Worker:
 
     def close(self) -> None:
         """Wait until everything that was given is done, and end."""
-        self._is_closed = True
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+        with self._lock:
+            self._is_closed = True
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._queue.put(None)
+        if thread is not None:
+            thread.join()
 
 
 def _toil(queue: _Queue) -> None:
     while (work := queue.get()) is not None:
         work()
+        # It may hold whoever gave it, and through them this thread's worker.
+        del work
 
 
 def _tell(outcome: "asyncio.Future[Any]", result: Any, failure: BaseException | None) -> None:

@@ -5,8 +5,8 @@ ramps"). How fast one of them lets a sender grow nobody says; it shows when spam
 allowed is cut where it was braked while it grew, as congestion control cuts its window, and heals with every sound day.
 A brake at a level volume says nothing about growth (it is a mood, or the content) and cuts nothing; nor does one that
 goes on for a week at a trickle: then it was not the volume after all, and the growth learned before is restored,
-whatever the caution, until the lane is back where the mood met it; a short brake on the way back cuts the growth, and
-leaves that.
+whatever the caution, until the lane is back where the mood met it, or at its ceiling where that is lower by now. A
+short brake on the way back cuts the growth, and leaves that; after a month on its way caution has its say again.
 
 That is learned from brakes; `cautious` is the other half, learned from every message. The lesser of the two holds.
 """
@@ -39,6 +39,9 @@ MOOD_DAYS: Final = 7
 
 _BACK: Final = 0.8
 """The share of what a mood took with which the lane is back."""
+
+_LONGEST_BACK: Final = FORGOTTEN.days
+"""Days on the way back after which nothing is owed any more."""
 
 _LATELY: Final = 3
 _LEVEL: Final = 0.005
@@ -85,7 +88,7 @@ class _Learner:
     def __init__(self) -> None:
         self.used_to, self.growth, self.before = 0.0, GROWTH, cast("date | None", None)
         self._volumes: list[float] = []
-        self._braked_days = 0
+        self._braked_days = self._days_back = 0
         self._uncut, self._lost, self.owed = GROWTH, 0.0, 0.0
 
     def learn(self, day: LaneDay) -> None:
@@ -96,11 +99,13 @@ class _Learner:
                 self._lost = max([self.owed, *self._volumes[-1:]])
             self._braked_days += 1
             if self._braked_days == MOOD_DAYS:
-                self.growth, self.owed = self._uncut, self._lost
+                self.growth, self.owed, self._days_back = self._uncut, self._lost, 0
             self._volumes = []
         else:
             self._braked_days = 0
-            self.owed *= day.volume < _BACK * self.owed
+            self._days_back += 1
+            is_back = day.volume >= _BACK * min(self.owed, day.ceiling) or self._days_back > _LONGEST_BACK
+            self.owed = 0.0 if is_back else self.owed
             self.growth = min(GROWTH, self.growth * HEALING)
             self._volumes = [*self._volumes[-_LATELY:], day.volume]
         if self.before is None:

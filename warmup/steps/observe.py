@@ -3,7 +3,8 @@
 Gather: what is awaited, and the header fields of what came in since the last look. Decide: which of it is ours (the
 signed id holds, this mailbox is the expected recipient, From agrees), what its receiver said of its authentication, and
 which awaited messages are missing. Apply: reports on what this mailbox sent (steps/report), then the sightings and the
-cursor in one transaction a batch, the last of them with the end of the look, and only then any `--engage` action.
+cursor in one transaction a batch, and only then any `--engage` action. What was found is kept before a server is asked
+for anything more: a deferral that comes meanwhile must find it. How far nothing was found is kept with the look's end.
 
 Folders are opened read-only; of foreign messages a handful of header fields is read and forgotten. A look that failed
 says nothing: what was awaited is awaited again, and becomes `unobserved` a day after its deadline.
@@ -17,7 +18,7 @@ from typing import cast
 import structlog
 
 from warmup.ledger.cursors import Cursor
-from warmup.ledger.sightings import Looked, NewSighting, NextLook, Stage, Watch
+from warmup.ledger.sightings import NewSighting, NextLook, Stage, Watch
 from warmup.mail import identity
 from warmup.mail.address import domain_of
 from warmup.mail.authres import read_auth_results
@@ -83,7 +84,7 @@ class Batch:
 async def observe(mailbox_id: MailboxId, circle: Circle) -> None:
     """Look once. Servers that cannot be reached or refuse are noted as a failed look, never raised."""
     turn = await circle.ledger.turns.to_look(mailbox_id)
-    mailbox, last = turn.mailbox, cast("Batch | None", None)
+    mailbox, empty = turn.mailbox, cast("Batch | None", None)
     if await is_left_alone(mailbox, Protocol.IMAP, circle):
         return
     began, now = circle.clock.elapsed(), circle.clock.now()
@@ -92,35 +93,33 @@ async def observe(mailbox_id: MailboxId, circle: Circle) -> None:
             await door_opened(mailbox, Protocol.IMAP, circle)
             news = False
             async for fetched in look(mailbox, turn.cursors, session, circle):
-                if last is not None:
-                    # Before the next is weighed: what was moved meanwhile is there once more.
-                    news |= bool(await keep(last, mailbox, circle))
-                last = None
-                last = await weigh(fetched, mailbox, session, circle)
-            looked = await _keep_last(last, mailbox, circle, now=circle.clock.now())
-            last = None
+                if empty is not None:
+                    await keep(empty, mailbox, circle)
+                    empty = None
+                batch = await weigh(fetched, mailbox, session, circle)
+                if batch.found:
+                    news |= bool(await keep(batch, mailbox, circle))
+                else:
+                    empty = batch
+            awaited = await _end(mailbox, empty, circle, now=circle.clock.now())
+            empty = None
             if mailbox.engage and not circle.dry_run:
-                await engage(mailbox, session, circle, news=news or bool(looked.new))
+                await engage(mailbox, session, circle, news=news)
         was_read = True
     except WireError as error:
         await door_shut(mailbox, Protocol.IMAP, error, circle)
-        looked = await _keep_last(last, mailbox, circle, now=now, error=str(error))
+        awaited = await _end(mailbox, empty, circle, now=now, error=str(error))
         was_read = False
     circle.process.imap_check.observe(circle.clock.elapsed() - began)
-    await _conclude(mailbox_id, looked.awaited, now, circle, was_read=was_read)
+    await _conclude(mailbox_id, awaited, now, circle, was_read=was_read)
 
 
-async def _keep_last(
-    last: Batch | None, mailbox: Mailbox, circle: Circle, *, now: datetime, error: str | None = None
-) -> Looked:
-    """Keep that a look is over, and what it found last, in one transaction."""
-    if last is None:
-        return await circle.ledger.sightings.looked(mailbox.id, "", now=now, error=error)
-    looked = await circle.ledger.sightings.looked(
-        mailbox.id, "", now=now, error=error, found=last.found, cursor=last.cursor
-    )
-    _say(looked.new, last, now, circle)
-    return looked
+async def _end(
+    mailbox: Mailbox, empty: Batch | None, circle: Circle, *, now: datetime, error: str | None = None
+) -> tuple[Watch, ...]:
+    """Keep that a look is over, and how far it read last; what is awaited at the mailbox still."""
+    cursor = empty.cursor if empty else None
+    return await circle.ledger.sightings.looked(mailbox.id, "", now=now, error=error, cursor=cursor)
 
 
 async def look(

@@ -6,11 +6,12 @@ of its own, and durable before anything else is said on this connection: while t
 tried again and again, and nothing else goes. What follows from it is done at once (steps/aftermath). Nothing follows
 from an acceptance: then the next claim is asked for together with it, behind it in the same commit, for a disk may take
 longer than a server. A unit that is cancelled in mid-flight leaves the attempt without an outcome; the next start takes
-it for uncertain, and it is never sent again.
+it for uncertain, and it is never sent again. Cancelled before MAIL FROM, it gives the claim back.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -108,14 +109,10 @@ class _Desk:
         if self._begun is None and self._due:
             self._begun = asyncio.create_task(self._compose(self._due.pop()))
 
-    async def following(self) -> Slot | None:
-        """The slot of the next one, once that is composed; None where there is none, or it failed: `take` raises it."""
-        self.begin()
-        if self._begun is None:
-            return None
-        if not self._begun.done():
-            await asyncio.wait([self._begun])
-        return None if self._begun.exception() else self._begun.result().slot
+    def following(self) -> Slot | None:
+        """The slot of the next one, if that is composed by now."""
+        begun = self._begun
+        return None if begun is None or not begun.done() or begun.exception() else begun.result().slot
 
     async def take(self) -> _Letter | None:
         """The next one; None after the last."""
@@ -155,7 +152,7 @@ async def _from_desk(desk: _Desk, mailbox: Mailbox, session: SmtpSession, circle
             case Claimed() as claimed:
                 desk.begin()
                 answer = await session.submit(each.envelope)
-                if isinstance(answer, Accepted) and session.usable and (following := await desk.following()):
+                if isinstance(answer, Accepted) and session.usable and (following := desk.following()):
                     asked = await _record_and_claim(claimed, answer, following, mailbox, circle)
                     if asked is None:
                         return
@@ -178,16 +175,17 @@ async def _record_and_claim(
     now = circle.clock.now()
     look_at, deadline_at = _watched_from(now, circle)
     try:
-        asked = await circle.ledger.attempts.outcome_and_claim(
-            claimed.id,
-            answer,
-            following.id,
-            now=now,
-            rules=rules(mailbox, circle),
-            node=circle.node,
-            look_at=look_at,
-            deadline_at=deadline_at,
-        )
+        async with _taken_back(following, mailbox, circle):
+            asked = await circle.ledger.attempts.outcome_and_claim(
+                claimed.id,
+                answer,
+                following.id,
+                now=now,
+                rules=rules(mailbox, circle),
+                node=circle.node,
+                look_at=look_at,
+                deadline_at=deadline_at,
+            )
     except Unmarked as failure:
         _note(claimed, mailbox, answer, now, circle)
         await give_back(failure.claimed, mailbox, str(failure), circle)
@@ -199,6 +197,9 @@ async def _record_and_claim(
             await give_back(after_all, mailbox, str(failure), circle)
             return None
         return await _claim(following, mailbox, circle)
+    except Exception:  # whatever is wrong with the next one, the server has this one
+        await record(claimed, mailbox, answer, circle)
+        raise
     _note(claimed, mailbox, answer, now, circle)
     return asked
 
@@ -206,15 +207,29 @@ async def _record_and_claim(
 async def _claim(slot: Slot, mailbox: Mailbox, circle: Circle) -> Claimed | Wait | Lapse | None:
     """Claim a slot if it may go; None where the ledger takes nothing, and nothing more should be said."""
     try:
-        return await circle.ledger.attempts.claim(
-            slot.id, now=circle.clock.now(), rules=rules(mailbox, circle), node=circle.node
-        )
+        async with _taken_back(slot, mailbox, circle):
+            return await circle.ledger.attempts.claim(
+                slot.id, now=circle.clock.now(), rules=rules(mailbox, circle), node=circle.node
+            )
     except Unmarked as failure:
         await give_back(failure.claimed, mailbox, str(failure), circle)
     except LedgerFailed as failure:
         if (claimed := await _claimed_after_all(slot, circle)) is not None:
             await give_back(claimed, mailbox, str(failure), circle)
     return None
+
+
+@asynccontextmanager
+async def _taken_back(slot: Slot, mailbox: Mailbox, circle: Circle) -> AsyncIterator[None]:
+    """Who is cancelled while it asks for a slot gives back what it claimed all the same: nothing of it has left."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        with suppress(LedgerFailed):
+            # It is asked behind the claim.
+            if stood := await circle.ledger.attempts.claimed(slot.id, node=circle.node):
+                await _record_once(stood, mailbox, Deferred(reply=None, reason="the program was told to stop"), circle)
+        raise
 
 
 async def _claimed_after_all(slot: Slot, circle: Circle) -> Claimed | None:
@@ -244,17 +259,24 @@ async def submit(
 async def record(claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle) -> None:
     """Keep how a claimed message fared, durably; what was deferred is due again, unless somebody waits for it."""
     now = circle.clock.now()
-    retry_at, (look_at, deadline_at) = _retry_at(claimed, answer, now, circle), _watched_from(now, circle)
     while True:
         try:
-            await circle.ledger.attempts.outcome(
-                claimed.id, answer, now=now, retry_at=retry_at, look_at=look_at, deadline_at=deadline_at
-            )
-            break
+            await _record_once(claimed, mailbox, answer, circle, now=now)
+            return
         except LedgerFailed as failure:
             log.debug("outcome not recorded yet", slot=claimed.slot.id, mailbox=mailbox.id, error=str(failure))
         await pause(circle.settings.daemon.tick_seconds)
-    _note(claimed, mailbox, answer, now, circle)
+
+
+async def _record_once(
+    claimed: Claimed, mailbox: Mailbox, answer: Answer, circle: Circle, *, now: datetime | None = None
+) -> None:
+    at = now or circle.clock.now()
+    retry_at, (look_at, deadline_at) = _retry_at(claimed, answer, at, circle), _watched_from(at, circle)
+    await circle.ledger.attempts.outcome(
+        claimed.id, answer, now=at, retry_at=retry_at, look_at=look_at, deadline_at=deadline_at
+    )
+    _note(claimed, mailbox, answer, at, circle)
 
 
 def _watched_from(now: datetime, circle: Circle) -> tuple[datetime, datetime]:
