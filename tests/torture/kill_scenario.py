@@ -196,6 +196,9 @@ def told(stages: Sequence[Played]) -> Outcome:
     if sighted < SIGHTED_RATIO * arrived:
         breaches.append(f"of {arrived} that had arrived {sighted} were sighted")
     points = sum((each.kills.at for each in stages), Counter[str]())
+    beside = sum(each.kills.beside for each in stages)
+    if beside > points.total():
+        breaches.append(f"at {beside} kills the ledger said otherwise than the servers: no attempt, or a late one")
     where = ", ".join(f"{points[point.name]} {point.name}" for point in POINTS)
     return Outcome(
         scenario="kill",
@@ -205,7 +208,7 @@ def told(stages: Sequence[Played]) -> Outcome:
         breaches=len(breaches),
         figures=f"killed {where}; {sum(len(each.books.journal) for each in stages)} messages taken; {in_flight} in "
         f"flight at a kill, {arrived} of them had arrived, {sighted} of these were sighted; "
-        f"{sum(each.kills.beside for each in stages)} kills beside the point",
+        f"{beside} kills beside the point",
         broken=(*doubles, *losses, *breaches)[:20],
     )
 
