@@ -14,7 +14,7 @@ import pytest
 from tests.cli.conftest import COMMAND, Desk
 from tests.cli.story import MONDAY, founded, judgement
 from tests.ledger.conftest import HOUR, MINUTE, World
-from warmup.ledger.attempts import NewHold
+from warmup.ledger.holds import NewHold
 from warmup.ledger.lock import DaemonLock
 from warmup.ledger.sightings import NewSighting
 from warmup.ledger.standings import Subject
@@ -95,7 +95,7 @@ async def test_what_servers_said_is_shown(ready: Desk) -> None:
         await world.ledger.sightings.record(slot.recipient_id, [seen], now=MONDAY + MINUTE)
         await world.ledger.standings.suppress("eve@two.test", "550 5.1.1 no such user", now=MONDAY)
         hold = NewHold(until=MONDAY + HOUR, reason="421 4.7.28 slow down", provider="one.test")
-        await world.ledger.attempts.hold(world.sender.account_id, hold, now=MONDAY)
+        await world.ledger.holds.hold(world.sender.account_id, hold, now=MONDAY)
     ann, _, eve = ready.warmup("status", "--json").document["mailboxes"]
     assert ann["authentication"] == [{"provider": "one.test", "spf": 1.0, "dkim": 0.0, "dmarc": None}]
     held = {"provider": "one.test", "of": None, "until": "2031-03-03T10:00:00Z", "reason": "421 4.7.28 slow down"}

@@ -9,9 +9,10 @@ import pytest
 
 from tests.ledger.conftest import HOUR, MARGIN, MINUTE, NOW, OK, RULES, World
 from warmup.ledger import Ledger
-from warmup.ledger.attempts import Claimed, NewHold, Unmarked
+from warmup.ledger.attempts import Claimed, Unmarked
 from warmup.ledger.errors import LedgerUnsettled
 from warmup.ledger.highwater import HighWater, Mark
+from warmup.ledger.holds import NewHold
 from warmup.ledger.slots import Slot
 from warmup.mail.answer import Answer, Deferred, Refused, Reply
 from warmup.policy.fate import Kind, Placement
@@ -65,7 +66,7 @@ async def test_the_domains_wall_a_hold_a_pause_and_an_old_reading_stand_in_its_w
     assert full.reason is Hindrance.DOMAIN
     assert await ask(world, NOW + 3 * HOUR) == Wait(until=None, reason=Hindrance.OWN_TRAFFIC)
     hold = NewHold(until=NOW + HOUR, reason="550 5.4.5")
-    await world.ledger.attempts.hold(world.sender.account_id, hold, now=NOW)
+    await world.ledger.holds.hold(world.sender.account_id, hold, now=NOW)
     assert await ask(world, NOW + MINUTE) == Wait(until=hold.until, reason=Hindrance.HELD)
     await world.ledger.mailboxes.pause([world.sender.id])
     assert await ask(world, NOW + MINUTE) == Wait(until=None, reason=Hindrance.PAUSED)

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 from tests.ledger.conftest import HOUR, MINUTE, NOW, RULES, World, new_day, new_mailbox
 from warmup.ledger import schema
-from warmup.ledger.attempts import Claimed, NewHold
+from warmup.ledger.attempts import Claimed
 from warmup.ledger.engines import Hand, engine_of
 from warmup.ledger.enrolled import account_key
+from warmup.ledger.holds import NewHold
 from warmup.ledger.reports import NewReport
 from warmup.ledger.sightings import NewSighting
 from warmup.ledger.slots import Slot
@@ -61,7 +62,7 @@ async def test_a_message_that_was_seen_is_not_undone(world: World) -> None:
     doubtful = replace(report(slot), suppress="gone", hold=hold)
     assert await world.ledger.reports.record(world.sender.id, [doubtful], now=NOW + HOUR) == (doubtful,)
     assert await world.ledger.standings.suppressed() == frozenset()
-    assert await world.ledger.attempts.held_before(world.sender.account_id, "") is None
+    assert await world.ledger.holds.held_before(world.sender.account_id, "") is None
     known = await world.ledger.evidence.of(world.sender.id, since=NOW - DAY)
     assert (len(known.findings), known.heard) == (1, ())
 
@@ -97,12 +98,12 @@ async def test_an_answer_by_others_lets_the_planned_one_lapse(world: World) -> N
 
 async def test_a_lane_is_held_alone_and_an_account_as_a_whole(world: World) -> None:
     to_bob, to_eve, again = await world.plan(3)
-    attempts, account = world.ledger.attempts, world.sender.account_id
-    await attempts.hold(account, NewHold(until=NOW + 10 * MINUTE, reason="rate", provider="one.test"), now=NOW)
+    attempts, holds, account = world.ledger.attempts, world.ledger.holds, world.sender.account_id
+    await holds.hold(account, NewHold(until=NOW + 10 * MINUTE, reason="rate", provider="one.test"), now=NOW)
     answer = await attempts.claim(to_bob.id, now=to_bob.due_at, rules=RULES, node="n")
     assert answer == Wait(until=NOW + 10 * MINUTE, reason=Hindrance.HELD)
     await world.send(to_eve)
-    await attempts.hold(account, NewHold(until=NOW + DAY, reason="limit"), now=NOW + MINUTE)
+    await holds.hold(account, NewHold(until=NOW + DAY, reason="limit"), now=NOW + MINUTE)
     answer = await attempts.claim(again.id, now=again.due_at, rules=RULES, node="n")
     assert answer == Lapse(reason=Hindrance.HELD)
 
@@ -113,19 +114,19 @@ async def test_a_domain_or_a_server_is_held_with_all_its_mailboxes(world: World)
     for one in (sibling, stranger):
         await world.read_own(NOW, one)
     mine, theirs, foreign = [await world.plan(3, sender=one) for one in (world.sender, sibling, stranger)]
-    attempts, told = world.ledger.attempts, world.sender.account_id
+    attempts, holds, told = world.ledger.attempts, world.ledger.holds, world.sender.account_id
 
     async def may_go(slot: Slot) -> bool:
         return isinstance(await attempts.claim(slot.id, now=slot.due_at, rules=RULES, node="n"), Claimed)
 
-    await attempts.hold(told, NewHold(until=NOW + DAY, reason="5.7.705", domain="send.test"), now=NOW)
+    await holds.hold(told, NewHold(until=NOW + DAY, reason="5.7.705", domain="send.test"), now=NOW)
     assert [await may_go(slots[0]) for slots in (mine, theirs, foreign)] == [False, False, True]
     server, _ = account_key(stranger.smtp.host, stranger.username)
     listed = NewHold(until=NOW + DAY, reason="[BL21]", provider="two.test", server=server)
-    await attempts.hold(told, listed, now=NOW)
+    await holds.hold(told, listed, now=NOW)
     # The second of three goes to two.test, the third to one.test.
     assert [await may_go(slot) for slot in foreign[1:]] == [False, True]
-    before = attempts.held_before
+    before = holds.held_before
     assert await before(sibling.account_id, "", domain="send.test") == DAY
     assert await before(sibling.account_id, "two.test", server=server) == DAY
     assert await before(told, "") is None
@@ -136,15 +137,15 @@ async def test_a_domain_or_a_server_is_held_with_all_its_mailboxes(world: World)
 
 async def test_a_hold_counts_as_the_last_until_something_is_accepted_there(world: World) -> None:
     to_bob, to_eve, again = await world.plan(3)
-    attempts, account = world.ledger.attempts, world.sender.account_id
-    await attempts.hold(account, NewHold(until=NOW + 20 * MINUTE, reason="rate", provider="one.test"), now=NOW - HOUR)
-    assert await attempts.held_before(account, "one.test") == 80 * MINUTE
-    assert await attempts.held_before(account, "two.test") is None
+    holds, account = world.ledger.holds, world.sender.account_id
+    await holds.hold(account, NewHold(until=NOW + 20 * MINUTE, reason="rate", provider="one.test"), now=NOW - HOUR)
+    assert await holds.held_before(account, "one.test") == 80 * MINUTE
+    assert await holds.held_before(account, "two.test") is None
     await world.send(to_eve)
     await world.send(again, Refused(reply=GONE), at=NOW + 21 * MINUTE)
-    assert await attempts.held_before(account, "one.test") == 80 * MINUTE
+    assert await holds.held_before(account, "one.test") == 80 * MINUTE
     await world.send(to_bob, at=NOW + 22 * MINUTE)
-    assert await attempts.held_before(account, "one.test") is None
+    assert await holds.held_before(account, "one.test") is None
 
 
 async def test_a_suppressed_recipient_is_not_written_to_until_it_is_lifted(world: World) -> None:
@@ -221,7 +222,7 @@ async def test_a_purge_takes_all_of_it_along(world: World) -> None:
 
 
 async def test_a_ledger_of_before_is_brought_up_and_goes_down_again_with_its_holds(world: World) -> None:
-    hold = world.ledger.attempts.hold
+    hold = world.ledger.holds.hold
     await hold(world.sender.account_id, NewHold(until=NOW + DAY, reason="limit"), now=NOW)
     await hold(world.sender.account_id, NewHold(until=NOW + DAY, reason="rate", provider="one.test"), now=NOW)
     await world.ledger.close()

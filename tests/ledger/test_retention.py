@@ -6,9 +6,9 @@ from typing import Any
 
 from tests.ledger.conftest import HOUR, MARGIN, MINUTE, NOW, World, new_day
 from warmup.ledger import Ledger
-from warmup.ledger.attempts import NewHold
 from warmup.ledger.cursors import Cursor
 from warmup.ledger.engagements import Result
+from warmup.ledger.holds import NewHold
 from warmup.ledger.own import OwnMessage
 from warmup.ledger.reports import NewReport
 from warmup.ledger.sightings import NextLook, Stage
@@ -175,7 +175,7 @@ async def test_the_last_word_stays_however_old_it_is(world: World) -> None:
     for hour in (1, 2):
         await ledger.sightings.looked(sender.id, "", now=NOW + hour * HOUR)
         hold = NewHold(until=NOW + (2 + hour) * HOUR, reason="slow down")
-        await ledger.attempts.hold(sender.account_id, hold, now=NOW + hour * HOUR)
+        await ledger.holds.hold(sender.account_id, hold, now=NOW + hour * HOUR)
     for reason in ("first", "last"):
         await ledger.standings.append([_judgement(reason)], now=NOW)
     seed = Candidate(Suspect.SEED, "bob@one.test")
@@ -189,7 +189,7 @@ async def test_the_last_word_stays_however_old_it_is(world: World) -> None:
     last = await ledger.own.last(sender.id)
     assert last is not None
     assert last.at == NOW + 4 * HOUR
-    assert await ledger.attempts.held_before(sender.account_id, "") == 2 * HOUR
+    assert await ledger.holds.held_before(sender.account_id, "") == 2 * HOUR
     assert [told.reason for told in await ledger.standings.history(Subject.LANE, sender.address, "one.test")] == [
         "last"
     ]

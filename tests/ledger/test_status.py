@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from tests.ledger.conftest import HOUR, MARGIN, MINUTE, NOW, World, new_day, new_mailbox
 from warmup.ledger import Ledger
-from warmup.ledger.attempts import NewHold
 from warmup.ledger.cursors import Cursor
+from warmup.ledger.holds import NewHold
 from warmup.ledger.own import OwnMessage
 from warmup.ledger.status import Held, Overview
 from warmup.mail.answer import Deferred, Refused, Reply, Uncertain
@@ -108,7 +108,7 @@ async def test_uses_of_a_mailbox_that_was_purged_stay_with_its_account(world: Wo
 
 
 async def test_the_longest_hold_of_each_lane_is_shown_while_it_lasts(world: World) -> None:
-    account, hold = world.sender.account_id, world.ledger.attempts.hold
+    account, hold = world.sender.account_id, world.ledger.holds.hold
     for hours, provider, reason in (
         (3, "two.test", "long"),
         (1, "two.test", "short"),

@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.ledger.conftest import HOUR, MARGIN, MINUTE, NOW, OK, RULES, World, new_mailbox
 from warmup.ledger import Ledger
-from warmup.ledger.attempts import Claimed, NewHold
+from warmup.ledger.attempts import Claimed
 from warmup.ledger.cursors import Cursor
+from warmup.ledger.holds import NewHold
 from warmup.ledger.own import OwnMessage
 from warmup.ledger.slots import Slot
 from warmup.mail.answer import Answer, Deferred, Refused, Reply, Uncertain
@@ -132,7 +133,7 @@ async def test_the_mailboxes_of_a_domain_share_its_wall(world: World) -> None:
 async def test_an_account_held_by_its_servers_word_waits_until_then(world: World) -> None:
     (slot,) = await world.plan(1)
     until = NOW + 2 * HOUR
-    await world.ledger.attempts.hold(slot.account_id, NewHold(until=until, reason="550 5.4.5"), now=NOW)
+    await world.ledger.holds.hold(slot.account_id, NewHold(until=until, reason="550 5.4.5"), now=NOW)
     waits = await world.ledger.attempts.claim(slot.id, now=NOW, rules=PATIENT, node="n")
     assert waits == Wait(until=until, reason=Hindrance.HELD)
     assert await claims(world, (slot,), until) == [True]

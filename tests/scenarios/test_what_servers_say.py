@@ -205,7 +205,7 @@ async def test_an_address_that_is_not_wanted_holds_everybody_who_sends_by_it(sta
         slot = await stage.send_to(circle, BERT, FaultKind.REFUSE, listed)
         fleet = {one.mailbox.address: one.holds for one in await circle.ledger.status.fleet(now=stage.clock.now())}
         assert [(held.provider, held.of) for held in fleet[AMOS]] == [("two.test", "127.0.0.1")]
-        before = await circle.ledger.attempts.held_before(slot.account_id, "two.test", server="127.0.0.1")
+        before = await circle.ledger.holds.held_before(slot.account_id, "two.test", server="127.0.0.1")
         assert before is not None
         assert before >= timedelta(minutes=15)
 
@@ -220,12 +220,12 @@ async def test_what_was_on_its_way_when_a_hold_began_is_no_second_in_a_row(stage
         # A fleet's messages that were handed over together are refused together.
         for _ in range(8):
             await follow(Refused(reply=listed), slot, anna, bert, circle)
-        until = await circle.ledger.attempts.held_until(slot.account_id, "two.test", server="127.0.0.1")
+        until = await circle.ledger.holds.held_until(slot.account_id, "two.test", server="127.0.0.1")
         assert until is not None
         assert until - stage.clock.now() <= timedelta(minutes=20)
         stage.clock.raise_to(until)
         await follow(Refused(reply=listed), slot, anna, bert, circle)
-        again = await circle.ledger.attempts.held_until(slot.account_id, "two.test", server="127.0.0.1")
+        again = await circle.ledger.holds.held_until(slot.account_id, "two.test", server="127.0.0.1")
         assert again is not None
         assert again - until >= timedelta(minutes=30)
 
@@ -236,7 +236,7 @@ async def test_a_rate_holds_its_lane_alone_and_twice_as_long_the_second_time(sta
         await stage.found(circle)
         await plan_today(stage.ids[ANNA], circle)
         slot = await stage.send_to(circle, BERT, FaultKind.REFUSE, slow_down)
-        held = circle.ledger.attempts.held_before
+        held = circle.ledger.holds.held_before
         first = await held(slot.account_id, "two.test")
         assert first is not None
         assert first >= timedelta(minutes=15)

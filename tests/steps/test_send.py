@@ -23,9 +23,10 @@ from warmup.cli.assembly import assembled
 from warmup.clock import Course, Leap, Leaps, WallClock
 from warmup.config.settings import LimitSettings, ObserveSettings, SendSettings
 from warmup.content import shipped
-from warmup.ledger.attempts import AttemptWriter, Claimed, NewHold, claim_one
+from warmup.ledger.attempts import AttemptWriter, Claimed, claim_one
 from warmup.ledger.errors import LedgerFailed
 from warmup.ledger.highwater import HighWater
+from warmup.ledger.holds import NewHold
 from warmup.ledger.situation import Rules
 from warmup.ledger.slots import NewDay, NewLaneDay, NewSlot, Slot
 from warmup.ledger.tables import lapses, slots
@@ -277,7 +278,7 @@ async def test_one_lane_that_is_held_waits_and_the_other_goes(stage: Stage, circ
     held, free = await planned(stage, circle, BERT, CARL, apart=timedelta())
     until = DUE + 5 * MINUTE
     hold = NewHold(until=until, reason="too much", provider="two.test")
-    await circle.ledger.attempts.hold(held.account_id, hold, now=DUE)
+    await circle.ledger.holds.hold(held.account_id, hold, now=DUE)
     with capture_logs() as logs:
         await send(stage.ids[ANNA], circle)
     assert stage.sandbox.record.received == (free.message_id,)
@@ -372,7 +373,7 @@ async def test_a_server_that_hangs_up_hears_nothing_more_before_the_next_tick(st
     slowed, free = await planned(stage, circle, BERT, CARL, apart=timedelta())
     stage.sandbox.inject(Fault(kind=FaultKind.REFUSE, recipient=BERT, reply=SLOW_DOWN))
     await send(stage.ids[ANNA], circle)
-    assert await circle.ledger.attempts.held_before(slowed.account_id, "two.test", server="127.0.0.1") is not None
+    assert await circle.ledger.holds.held_before(slowed.account_id, "two.test", server="127.0.0.1") is not None
     assert not stage.sandbox.record.received
     await send(stage.ids[ANNA], circle)
     assert stage.sandbox.record.received == (free.message_id,)
@@ -621,7 +622,7 @@ async def test_what_is_not_due_yet_behind_an_acceptance_waits_and_the_one_after_
     async with guarded(stage, disk) as circle:
         first, held, third = await planned(stage, circle, BERT, CARL, BERT, apart=timedelta())
         hold = NewHold(until=DUE + 5 * MINUTE, reason="slow down", provider="three.test")
-        await circle.ledger.attempts.hold(held.account_id, hold, now=DUE)
+        await circle.ledger.holds.hold(held.account_id, hold, now=DUE)
         disk.writes = 0
         await send(stage.ids[ANNA], circle)
         assert stage.sandbox.record.received == (first.message_id, third.message_id)

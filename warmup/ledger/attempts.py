@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from warmup.ledger.enrolled import mailbox_of
@@ -22,11 +22,9 @@ from warmup.ledger.slots import Slot, lapse_slot, slot_of
 from warmup.ledger.standings import mark_fresh
 from warmup.ledger.store import Store
 from warmup.ledger.tables import (
-    accounts,
     attempts,
     due_slots,
     flights,
-    holds,
     installation,
     mailboxes,
     outcomes,
@@ -38,7 +36,7 @@ from warmup.ledger.tables_said import listens
 from warmup.mail.answer import Accepted, Answer, Deferred, Refused, Reply, Uncertain
 from warmup.policy.attention import LISTEN_FIRST, LISTEN_FOR
 from warmup.policy.fate import Outcome, Source
-from warmup.policy.mailbox import AccountId, AttemptId, Mailbox, SlotId
+from warmup.policy.mailbox import AttemptId, Mailbox, SlotId
 from warmup.policy.quota import Go, Hindrance, Lapse, Situation, Wait, may_go
 
 LONGEST_REPLY = 1000
@@ -72,23 +70,8 @@ class Ended:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewHold:
-    """Send nothing until then: to the receiving `provider`, or to anybody ("").
-
-    It is the account's that was told, or that of all mailboxes of a `domain`, or of all who hand their mail to a
-    `server` (its host, as `enrolled.account_key` spells it).
-    """
-
-    until: datetime
-    reason: str
-    provider: str = ""
-    domain: str = ""
-    server: str = ""
-
-
 class AttemptWriter:
-    """Writes `attempts`, `outcomes`, `flights` and `holds`; begins the watch for what was sent, and the listening."""
+    """Writes `attempts`, `outcomes` and `flights`; begins the watch for what was sent, and the listening."""
 
     def __init__(self, store: Store, high_water: HighWater) -> None:
         self._store = store
@@ -191,22 +174,6 @@ class AttemptWriter:
         It waits for whatever transaction is still at work.
         """
         return await self._store.write(_claimed, slot_id, node)
-
-    async def hold(self, account_id: AccountId, hold: NewHold, *, now: datetime) -> None:
-        """Send nothing for a while, by a server's word to this account: see `NewHold` for whom it is about."""
-        await self._store.write(hold_one, account_id, hold, now=now)
-
-    async def held_before(
-        self, account_id: AccountId, provider: str, *, domain: str = "", server: str = ""
-    ) -> timedelta | None:
-        """How long the last hold of the same kind was meant to last; None where a message of its own went since."""
-        return await self._store.read(_held_before, account_id, provider, domain, server)
-
-    async def held_until(
-        self, account_id: AccountId, provider: str, *, domain: str = "", server: str = ""
-    ) -> datetime | None:
-        """When the last hold of the same kind ends or ended; None where there was none."""
-        return await self._store.read(_held_until, account_id, provider, domain, server)
 
     async def used(self, mailbox: Mailbox, *, now: datetime, margin: timedelta) -> int:
         """What counts against the account's limit at `now`, in flight, own traffic and kept uses included."""
@@ -413,42 +380,3 @@ def _recover(
     for attempt_id in cut_off:
         _end(connection, attempt_id, lost, Source.RECOVERY, now, None, watch)
     return tuple(cut_off)
-
-
-def hold_one(connection: Connection, account_id: int, hold: NewHold, *, now: datetime) -> None:
-    """See `AttemptWriter.hold`; a report's hold is in the report's own transaction."""
-    row = {"account_id": account_id, "provider": hold.provider, "domain": hold.domain, "server": hold.server}
-    connection.execute(insert(holds).values(at=now, until=hold.until, reason=hold.reason[:LONGEST_REPLY], **row))
-
-
-def _held_before(
-    connection: Connection, account_id: AccountId, provider: str, domain: str, server: str
-) -> timedelta | None:
-    last = connection.execute(_last_hold(account_id, provider, domain, server)).first()
-    if last is None:
-        return None
-    if domain:
-        whose = outcomes.c.domain == domain
-    elif server:
-        whose = outcomes.c.account_id.in_(select(accounts.c.id).where(accounts.c.smtp_host == server))
-    else:
-        whose = outcomes.c.account_id == account_id
-    went = whose & (outcomes.c.at > last.at) & (outcomes.c.outcome == Outcome.ACCEPTED.value)
-    if provider:
-        went &= outcomes.c.provider == provider
-    accepted = connection.execute(select(exists().where(went))).scalar()
-    return None if accepted else last.until - last.at
-
-
-def _held_until(
-    connection: Connection, account_id: AccountId, provider: str, domain: str, server: str
-) -> datetime | None:
-    last = connection.execute(_last_hold(account_id, provider, domain, server)).first()
-    return None if last is None else last.until
-
-
-def _last_hold(account_id: AccountId, provider: str, domain: str, server: str) -> Select[datetime, datetime]:
-    same = (holds.c.provider == provider) & (holds.c.domain == domain) & (holds.c.server == server)
-    if not domain and not server:
-        same &= holds.c.account_id == account_id
-    return select(holds.c.at, holds.c.until).where(same).order_by(holds.c.id.desc()).limit(1)

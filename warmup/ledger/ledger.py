@@ -16,6 +16,7 @@ from warmup.ledger.evidence import EvidenceReader
 from warmup.ledger.export import ExportReader
 from warmup.ledger.highwater import HighWater
 from warmup.ledger.history import HistoryReader
+from warmup.ledger.holds import HoldWriter
 from warmup.ledger.installation import InstallationWriter
 from warmup.ledger.lock import holder
 from warmup.ledger.logins import LoginWriter
@@ -47,6 +48,7 @@ class Ledger:
         self.slots = SlotWriter(self.store)
         self.turns = Turns(self.store)
         self.attempts = AttemptWriter(self.store, self._high_water)
+        self.holds = HoldWriter(self.store)
         self.errands = ErrandWriter(self.store, self._high_water)
         self.sightings = SightingWriter(self.store)
         self.reports = ReportWriter(self.store)

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, exists, func, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from warmup.ledger.attempts import LONGEST_REPLY, NewHold, hold_one
+from warmup.ledger.attempts import LONGEST_REPLY
+from warmup.ledger.holds import NewHold, hold_one
 from warmup.ledger.slots import lapse_slot, warms
 from warmup.ledger.standings import mark_fresh, suppress_one
 from warmup.ledger.store import Store

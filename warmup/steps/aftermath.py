@@ -8,8 +8,8 @@ from datetime import datetime
 
 import structlog
 
-from warmup.ledger.attempts import NewHold
 from warmup.ledger.enrolled import account_key
+from warmup.ledger.holds import NewHold
 from warmup.ledger.slots import Slot
 from warmup.mail.answer import Answer, Deferred, Refused, Reply
 from warmup.policy.blame import Blame, Permanence, Scope, blame
@@ -39,7 +39,7 @@ async def follow(answer: Answer, slot: Slot, mailbox: Mailbox, recipient: Mailbo
         await _suppress(recipient, reply, circle)
     hold = await hold_of(reply, found, slot, mailbox, since=now, circle=circle)
     if hold is not None:
-        await circle.ledger.attempts.hold(slot.account_id, hold, now=now)
+        await circle.ledger.holds.hold(slot.account_id, hold, now=now)
         log.warning(
             "held",
             mailbox=mailbox.id,
@@ -72,10 +72,10 @@ async def hold_of(
     provider = slot.provider if held.lane_only else ""
     domain = mailbox.domain if held.whose is Whose.DOMAIN else ""
     server = account_key(mailbox.smtp.host, mailbox.username)[0] if held.whose is Whose.SERVER else ""
-    attempts, account_id = circle.ledger.attempts, slot.account_id
-    running = await attempts.held_until(account_id, provider, domain=domain, server=server)
+    holds, account_id = circle.ledger.holds, slot.account_id
+    running = await holds.held_until(account_id, provider, domain=domain, server=server)
     lasts = running is not None and since < running
-    before = None if lasts else await attempts.held_before(account_id, provider, domain=domain, server=server)
+    before = None if lasts else await holds.held_before(account_id, provider, domain=domain, server=server)
     until = since + pause(found, before=before, rng=circle.clock.rng("hold", slot.id, since.isoformat()))
     if running is not None and until <= running:
         return None
