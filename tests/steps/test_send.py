@@ -24,7 +24,7 @@ from warmup.clock import Course, Leap, Leaps, WallClock
 from warmup.config.settings import LimitSettings, ObserveSettings, SendSettings
 from warmup.content import shipped
 from warmup.ledger.attempts import AttemptWriter, Claimed, claim_one
-from warmup.ledger.errors import LedgerFailed
+from warmup.ledger.errors import LedgerBusy, LedgerFailed
 from warmup.ledger.highwater import HighWater
 from warmup.ledger.holds import NewHold
 from warmup.ledger.situation import Rules
@@ -580,6 +580,31 @@ async def test_who_is_cancelled_while_it_claims_gives_the_claim_back(stage: Stag
         assert said == [*(("accepted", row[1]) for row in said[: write - 1]), given_back]
         assert [line["verdict"] for line in logged(logs, "attempt")][-1:] == ["deferred"]
         assert stage.sandbox.record.received == tuple(slot.message_id for slot in slots[: write - 1])
+
+
+async def test_who_is_cancelled_stops_though_another_has_the_ledger_by_then(stage: Stage) -> None:
+    disk = Counting()
+    async with guarded(stage, disk) as circle:
+        await planned(stage, circle, BERT, CARL, apart=timedelta())
+        sending = asyncio.create_task(send(stage.ids[ANNA], circle))
+        loop, is_cancelled = asyncio.get_running_loop(), threading.Event()
+
+        def cancel() -> None:
+            sending.cancel()
+            is_cancelled.set()
+
+        def be_told_to_stop() -> None:
+            loop.call_soon_threadsafe(cancel)
+            assert is_cancelled.wait(30)
+
+        def lose_the_ledger() -> None:
+            raise LedgerBusy("another daemon has it")
+
+        disk.writes, disk.before = 0, {1: be_told_to_stop, 2: lose_the_ledger}
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert disk.writes == 2
+        assert stage.sandbox.record.received == ()
 
 
 async def test_a_claim_behind_an_acceptance_that_stood_although_it_failed_is_given_back(stage: Stage) -> None:

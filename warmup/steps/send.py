@@ -225,8 +225,8 @@ async def _taken_back(slot: Slot, mailbox: Mailbox, circle: Circle) -> AsyncIter
     try:
         yield
     except asyncio.CancelledError:
-        with suppress(LedgerFailed):
-            # It is asked behind the claim.
+        # It is asked behind the claim. Whatever comes of that, who is told to stop stops.
+        with suppress(Exception):
             if stood := await circle.ledger.attempts.claimed(slot.id, node=circle.node):
                 await _record_once(stood, mailbox, Deferred(reply=None, reason="the program was told to stop"), circle)
         raise
